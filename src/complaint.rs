@@ -1,0 +1,11 @@
+//! The case (ärende): what a message says, what happened, and what may happen next.
+//!
+//! Everything that happens to a case is one [`event::Event`]; state is a function of the events.
+
+pub mod case;
+pub mod codes;
+pub mod command;
+pub mod event;
+pub mod letter;
+pub mod message;
+pub mod registration;

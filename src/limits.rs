@@ -1,0 +1,79 @@
+//! Every size, count and wait that the program works within, each with the reason for its number.
+
+use std::time::Duration;
+
+/// RIV TA contracts treat an HSA-id as opaque text of at most 64 characters (eRemiss).
+pub const HSA_ID_BYTES_MAX: usize = 64;
+
+/// One whole message. Five files of 20 MB are 134 MB as base64; the rest is the form.
+pub const MESSAGE_BYTES_MAX: u64 = 160 * 1024 * 1024;
+
+/// What is left of a message when the files in it have gone to disk: a 20 000 character text of
+/// four-byte characters written as character references is about 200 KB.
+pub const SKELETON_BYTES_MAX: usize = 1024 * 1024;
+
+/// The part of an envelope that must hold the header and the first element of the body.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Nested elements. The deepest contract known here uses 12; parsers of peers break at thousands.
+pub const XML_DEPTH_MAX: usize = 64;
+
+/// Attributes of one element.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+
+/// Namespace declarations of one element.
+pub const XML_NAMESPACES_MAX: usize = 32;
+
+/// One attached file, decoded (1177: 20 MB).
+pub const ATTACHMENT_BYTES_MAX: u64 = 20 * 1024 * 1024;
+
+/// Files in one message from the complainant (1177: 5).
+pub const COMPLAINANT_ATTACHMENTS_MAX: usize = 5;
+
+/// Files in one message from the handler (1177: 10).
+pub const HANDLER_ATTACHMENTS_MAX: usize = 10;
+
+/// Characters in the description and in every other longer text (contract table).
+pub const TEXT_CHARS_MAX: usize = 20_000;
+
+/// Characters in a one-line field: names, addresses, identities.
+pub const LINE_CHARS_MAX: usize = 500;
+
+/// Codes in one list of a message: more than every code of the national lists together.
+pub const CODES_MAX: usize = 100;
+
+/// The TLS handshake, from the accepted connection to the verified certificate.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// From an idle connection's first byte to the end of the request's head.
+pub const HEADER_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// A sender of a body that gives nothing for this long is gone.
+pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Open connections on the `https` door. Each costs memory for TLS records and buffers.
+pub const CONNECTIONS_MAX: usize = 2048;
+
+/// Messages being read at once; each holds at most [`SKELETON_BYTES_MAX`] in memory.
+pub const CALLS_IN_FLIGHT_MAX: usize = 128;
+
+/// How long a graceful stop waits for what was begun.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// One call to a producer when its system sets no timeout of its own (the platform's figure).
+pub const PRODUCER_TIME_DEFAULT: Duration = Duration::from_secs(29);
+
+/// Connecting to a producer (the platform's figure).
+pub const PRODUCER_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// What is read of a producer's answer to a delivery; a result is about 1 KB.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+const _: () = assert!(SKELETON_BYTES_MAX as u64 <= MESSAGE_BYTES_MAX);
+const _: () = assert!(HEAD_BYTES_MAX <= SKELETON_BYTES_MAX);
+// Five files of the largest size, as base64 with line breaks, fit in one message.
+const _: () = assert!(
+    COMPLAINANT_ATTACHMENTS_MAX as u64 * ATTACHMENT_BYTES_MAX / 3 * 4 / 76 * 78
+        + SKELETON_BYTES_MAX as u64
+        <= MESSAGE_BYTES_MAX
+);

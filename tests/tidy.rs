@@ -1,0 +1,1 @@
+//! The rules of the repository that no compiler checks.
