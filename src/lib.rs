@@ -11,10 +11,10 @@ pub mod telemetry;
 
 // Messages: bytes to values and back. They decide and never act; time is handed in.
 pub mod complaint;
-pub mod rivta;
-pub mod soap;
-pub mod tak;
 pub mod xml;
+pub mod soap;
+pub mod rivta;
+pub mod tak;
 
 // Edges: one outside thing each.
 pub mod pki;
@@ -22,8 +22,10 @@ pub mod tls;
 pub mod listen;
 pub mod producer;
 pub mod store;
+pub mod routing;
 
 // Work: what we owe, and paying it.
+pub mod cases;
 pub mod delivery;
 
 // Doors: how calls come in. They do not know each other.

@@ -77,3 +77,6 @@ const _: () = assert!(
         + SKELETON_BYTES_MAX as u64
         <= MESSAGE_BYTES_MAX
 );
+
+/// One file of the routing folder. 100 000 routes and 300 000 permissions are about 60 MB of TOML.
+pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;

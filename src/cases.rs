@@ -1,0 +1,341 @@
+//! The cases of this gateway: messages in, each committed once with all that follows from it.
+//!
+//! One job on the store's writer decides and appends; the answer waits for the disk. Reads come
+//! from the views and, for content, from the journal.
+
+pub mod fold;
+pub mod key;
+pub mod outbox;
+pub mod query;
+pub mod record;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::complaint::case::Case;
+use crate::complaint::codes::CodeLists;
+use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
+use crate::complaint::event::{Incoming, Via};
+use crate::complaint::message::{
+    FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
+};
+use crate::complaint::registration::RegistrationNumber;
+use crate::id::HsaId;
+use crate::rivta::original::Original;
+use crate::store::blobs::Blobs;
+use crate::store::engine::{Engine, SubmitError, Transaction};
+use record::{RECORD_VERSION, Receipt, Record};
+
+/// The store, and what the domain makes of it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cases {
+    engine: Engine,
+    blobs: Blobs,
+    clock: Arc<dyn Clock>,
+    /// This gateway's HSA-id: the name space of the case ids that it gives.
+    own: HsaId,
+    /// This run of this process: a lease of another run is one that nobody holds.
+    instance: String,
+}
+
+/// A message that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub receipt: Receipt,
+    /// The first answer's data: the same message had come before, and nothing was done now.
+    pub repeated: bool,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// The message breaks a rule. It changed nothing.
+    #[error("the message is refused")]
+    Refused(#[source] Refusal),
+    /// The same sender has used the message id for something else.
+    #[error("the message id stands for another content")]
+    Reused,
+    /// It could not be committed: the caller must send it again.
+    #[error("the store could not commit it")]
+    Unavailable(#[source] SubmitError),
+}
+
+/// What comes with a message besides what it says.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    pub sender: HsaId,
+    pub original_consumer: Option<String>,
+    pub on_behalf_of: Option<String>,
+    pub correlation_id: String,
+    /// The message as received; absent for steps made in the built-in store.
+    pub original: Option<Original>,
+}
+
+/// What the configuration says at the time of a message.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    pub parties: Parties,
+    pub generation: String,
+    /// The unit that is addressed, registered for or transferred to.
+    pub reception: Option<Reception>,
+    pub codes: Arc<CodeLists>,
+}
+
+impl Cases {
+    /// Puts the domain on an open engine. `instance` names this run of the process.
+    #[must_use]
+    pub fn new(engine: Engine, blobs: Blobs, clock: Arc<dyn Clock>, own: HsaId, instance: String) -> Self {
+        Self { engine, blobs, clock, own, instance }
+    }
+
+    /// The engine, for health and shutdown.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The attachments.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// The clock that records are stamped by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Accepts a message from the complainant. `addressed` is its logical address.
+    pub async fn accept_complaint(
+        &self,
+        message: ProcessComplaint,
+        addressed: HsaId,
+        envelope: Envelope,
+        grounds: Grounds,
+    ) -> Result<Accepted, NotAccepted> {
+        let digest = digest(&(&message.case_id, &message.content));
+        let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
+        let at = self.clock.now();
+        self.commit(move |transaction| {
+            if let Some(repeated) = repeated(transaction, &incoming)? {
+                return Ok(repeated);
+            }
+            let existing = query::case_in(transaction, &message.case_id)?;
+            let decided = match &message.content {
+                FromComplainant::Complaint(complaint) => {
+                    let reception = reception(&grounds)?;
+                    command::open_from_portal(
+                        complaint,
+                        &incoming.sender,
+                        existing.as_ref(),
+                        reception,
+                        next_number(transaction)?,
+                        &grounds.parties,
+                    )
+                }
+                FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_) => {
+                    command::from_complainant(
+                        &message.content,
+                        existing.as_ref(),
+                        &incoming.sender,
+                        &addressed,
+                        &grounds.parties,
+                    )
+                }
+            }
+            .map_err(Failure::Refused)?;
+            let head = Head { at, case: message.case_id, generation: grounds.generation };
+            append(transaction, head, Some(incoming), envelope.original, decided)
+        })
+        .await
+    }
+
+    /// Accepts a message from an own system that handles.
+    pub async fn accept_handling(
+        &self,
+        message: ProcessComplaintHandling,
+        envelope: Envelope,
+        grounds: Grounds,
+    ) -> Result<Accepted, NotAccepted> {
+        let digest = digest(&(&message.case_id, &message.handler, &message.content));
+        let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
+        let at = self.clock.now();
+        let own = self.own.clone();
+        self.commit(move |transaction| {
+            if let Some(repeated) = repeated(transaction, &incoming)? {
+                return Ok(repeated);
+            }
+            let number = next_number(transaction)?;
+            let id = message.case_id.clone();
+            let id = id.unwrap_or_else(|| command::own_case_id(&own, &number));
+            let existing = query::case_in(transaction, &id)?;
+            let decided = match &message.content {
+                FromHandler::Registration(it) => command::register(
+                    (&it.origin, &it.complaint),
+                    &message.handler,
+                    &incoming.sender,
+                    existing.as_ref(),
+                    reception(&grounds)?,
+                    number,
+                    &grounds.parties,
+                ),
+                content @ (FromHandler::Acknowledgement(_)
+                | FromHandler::PartialReply(_)
+                | FromHandler::Question(_)
+                | FromHandler::Reply(_)
+                | FromHandler::Transfer(_)
+                | FromHandler::PlaceCorrection(_)
+                | FromHandler::Closure(_)) => command::handle(
+                    content,
+                    existing.as_ref(),
+                    Handling { by: &message.handler, via: Via::System, system: &incoming.sender },
+                    grounds.reception.as_ref(),
+                    &grounds.codes,
+                    &grounds.parties,
+                ),
+            }
+            .map_err(Failure::Refused)?;
+            let head = Head { at, case: id, generation: grounds.generation };
+            append(transaction, head, Some(incoming), envelope.original, decided)
+        })
+        .await
+    }
+
+    /// A step of the handling in the built-in store.
+    pub async fn handle_here(
+        &self,
+        message: ProcessComplaintHandling,
+        grounds: Grounds,
+    ) -> Result<Accepted, NotAccepted> {
+        let at = self.clock.now();
+        let own = self.own.clone();
+        self.commit(move |transaction| {
+            let id = message.case_id.clone().ok_or(Failure::Refused(Refusal::NotFound))?;
+            let existing = query::case_in(transaction, &id)?;
+            let decided = command::handle(
+                &message.content,
+                existing.as_ref(),
+                Handling { by: &message.handler, via: Via::Store, system: &own },
+                None,
+                &grounds.codes,
+                &grounds.parties,
+            )
+            .map_err(Failure::Refused)?;
+            append(transaction, Head { at, case: id, generation: grounds.generation }, None, None, decided)
+        })
+        .await
+    }
+
+    async fn commit<F>(&self, job: F) -> Result<Accepted, NotAccepted>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<Accepted, Failure> + Send + 'static,
+    {
+        match self.engine.submit(job).await {
+            Ok(Ok(accepted)) => Ok(accepted),
+            Ok(Err(Failure::Refused(refusal))) => Err(NotAccepted::Refused(refusal)),
+            Ok(Err(Failure::Reused)) => Err(NotAccepted::Reused),
+            Ok(Err(Failure::Store(error))) => Err(NotAccepted::Unavailable(error)),
+            Err(error) => Err(NotAccepted::Unavailable(error)),
+        }
+    }
+}
+
+/// Why a job on the writer came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Refused(Refusal),
+    Reused,
+    Store(SubmitError),
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        Self::Store(error)
+    }
+}
+
+struct Head {
+    at: Timestamp,
+    case: Ii,
+    generation: String,
+}
+
+fn incoming(envelope: &Envelope, id: &Ii, sent: Timestamp, digest: String) -> Incoming {
+    Incoming {
+        sender: envelope.sender.clone(),
+        message_id: id.clone(),
+        sent,
+        digest,
+        original_consumer: envelope.original_consumer.clone(),
+        on_behalf_of: envelope.on_behalf_of.clone(),
+        correlation_id: envelope.correlation_id.clone(),
+    }
+}
+
+fn reception(grounds: &Grounds) -> Result<&Reception, Failure> {
+    grounds.reception.as_ref().ok_or_else(|| {
+        Failure::Refused(Refusal::Invalid {
+            field: "recipient/unit".to_owned(),
+            rule: "enheten är inte ansluten".to_owned(),
+        })
+    })
+}
+
+fn repeated(transaction: &Transaction<'_>, incoming: &Incoming) -> Result<Option<Accepted>, Failure> {
+    let key = key::message(&incoming.sender, &incoming.message_id);
+    let Some(receipt) = query::read_in::<Receipt>(transaction, &key)? else { return Ok(None) };
+    if receipt.digest != incoming.digest {
+        return Err(Failure::Reused);
+    }
+    Ok(Some(Accepted { receipt, repeated: true }))
+}
+
+fn next_number(transaction: &Transaction<'_>) -> Result<RegistrationNumber, Failure> {
+    let cases = query::count_in(transaction, "cases")?;
+    Ok(RegistrationNumber::of_ordinal(cases.unsigned_abs() + 1))
+}
+
+fn append(
+    transaction: &mut Transaction<'_>,
+    head: Head,
+    incoming: Option<Incoming>,
+    original: Option<Original>,
+    decided: Decided,
+) -> Result<Accepted, Failure> {
+    let digest = incoming.as_ref().map(|incoming| incoming.digest.clone()).unwrap_or_default();
+    let record = Record {
+        v: RECORD_VERSION,
+        at: head.at,
+        case: head.case,
+        generation: head.generation,
+        incoming,
+        event: decided.event,
+        owed: decided.owed,
+        original,
+    };
+    query::append_in(transaction, &record)?;
+    let case = query::case_in(transaction, &record.case)?.ok_or(Failure::Refused(Refusal::NotFound))?;
+    let Case { id, number, .. } = case;
+    Ok(Accepted {
+        receipt: Receipt { digest, case: id, number, received: record.at },
+        repeated: false,
+    })
+}
+
+/// SHA-256 over the content as a value, so that prefixes and white space between elements are no
+/// difference; nor is the time of sending, which a resend may set anew.
+fn digest(content: &impl serde::Serialize) -> String {
+    use std::fmt::Write as _;
+    let bytes = serde_json::to_vec(content).unwrap_or_default();
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(&bytes) {
+        if write!(text, "{byte:02x}").is_err() {
+            break;
+        }
+    }
+    text
+}

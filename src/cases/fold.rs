@@ -1,0 +1,262 @@
+//! One record into the views: cases, receipts, lists and the outbox.
+//!
+//! A pure function of the record and what the views held before it, so that two rebuilds agree.
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::complaint::case::Case;
+use crate::complaint::event::{Decision, Event, ItemId};
+use crate::complaint::message::Ii;
+use crate::store::engine::{Fold, FoldError, ViewWriter};
+use crate::store::journal::Position;
+
+use super::key;
+use super::record::{Item, ItemState, Receipt, Record};
+
+/// Folds complaint records. Raise `LAYOUT` when a view changes its form: they are then rebuilt.
+#[derive(Debug, Default)]
+pub struct CaseFold;
+
+impl Fold for CaseFold {
+    const LAYOUT: u32 = 1;
+
+    fn apply(
+        &mut self,
+        seq: u64,
+        position: Position,
+        payload: &[u8],
+        views: &mut ViewWriter<'_>,
+    ) -> Result<(), FoldError> {
+        let record: Record = decode(payload)?;
+        views.put(key::event(&record.case, seq), position.to_bytes().to_vec());
+        match &record.event {
+            Event::Leased { item, until, instance, .. } => {
+                let state = ItemState::Leased { until: *until, instance: instance.clone() };
+                move_item(views, *item, state)
+            }
+            Event::Tried { item, outcome, .. } => {
+                move_item(views, *item, ItemState::after(outcome, record.at))
+            }
+            Event::Decided { item, decision, reason } => {
+                move_item(views, *item, decided(*decision, record.at, reason))
+            }
+            Event::Opened(_)
+            | Event::Supplemented { .. }
+            | Event::Withdrawn { .. }
+            | Event::Handled { .. } => fold_case(seq, &record, views),
+        }
+    }
+}
+
+fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    let case = match read::<Case>(views, &key::case(&record.case))? {
+        Some(mut case) => {
+            unlist(&case, views);
+            case.fold(seq, record.at, &record.event);
+            case
+        }
+        None => begin(seq, record, views)?,
+    };
+    list(&case, views);
+    write(views, key::case(&case.id), &case)?;
+    if let Some(incoming) = &record.incoming {
+        let receipt = Receipt {
+            digest: incoming.digest.clone(),
+            case: case.id.clone(),
+            number: case.number.clone(),
+            received: record.at,
+        };
+        write(views, key::message(&incoming.sender, &incoming.message_id), &receipt)?;
+    }
+    owe(seq, record, &case, views)
+}
+
+fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Case, FoldError> {
+    let case = Case::begin(&record.case, seq, record.at, &record.generation, &record.event)
+        .ok_or_else(|| FoldError::new(format!("record {seq} tells of a case that never began")))?;
+    views.put(key::number(case.number.as_str()), to_json(&case.id)?);
+    views.put(key::opened(case.opened, &case.id), Vec::new());
+    add(views, "cases", 1)?;
+    Ok(case)
+}
+
+fn list(case: &Case, views: &mut ViewWriter<'_>) {
+    let key = key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id);
+    views.put(key, Vec::new());
+}
+
+fn unlist(case: &Case, views: &mut ViewWriter<'_>) {
+    views.delete(key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id));
+}
+
+fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    for (n, owed) in (0u16..).zip(&record.owed) {
+        let id = ItemId { seq, n };
+        let first = head_of(views, &owed.to, &case.id)?.is_none();
+        let state = if first {
+            ItemState::Due { at: record.at, why: None }
+        } else {
+            ItemState::Waiting
+        };
+        views.put(key::lane_item(&owed.to, &case.id, id), Vec::new());
+        let item = Item {
+            id,
+            case: case.id.clone(),
+            number: case.number.clone(),
+            to: owed.to.clone(),
+            what: owed.what.clone(),
+            owed: record.at,
+            attempts: 0,
+            state,
+        };
+        index(&item, views);
+        add(views, &counter(&item), 1)?;
+        write(views, key::item(id), &item)?;
+    }
+    Ok(())
+}
+
+/// Gives an item its next state, and lets the next in its lane go when it is done with.
+fn move_item(views: &mut ViewWriter<'_>, id: ItemId, state: ItemState) -> Result<(), FoldError> {
+    let mut item = read::<Item>(views, &key::item(id))?
+        .ok_or_else(|| FoldError::new(format!("outgoing message {id} was never owed")))?;
+    if item.state.is_final() {
+        return Ok(());
+    }
+    unindex(&item, views);
+    add(views, &counter(&item), -1)?;
+    if matches!(state, ItemState::Leased { .. }) {
+        item.attempts += 1;
+    }
+    item.state = state;
+    index(&item, views);
+    add(views, &counter(&item), 1)?;
+    write(views, key::item(id), &item)?;
+    if item.state.is_final() {
+        views.delete(key::lane_item(&item.to, &item.case, id));
+        let now = final_time(&item.state);
+        if let Some(next) = head_of(views, &item.to, &item.case)? {
+            wake(views, next, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn wake(views: &mut ViewWriter<'_>, id: ItemId, now: Timestamp) -> Result<(), FoldError> {
+    let next = read::<Item>(views, &key::item(id))?
+        .ok_or_else(|| FoldError::new(format!("outgoing message {id} was never owed")))?;
+    if next.state == ItemState::Waiting {
+        return move_item(views, id, ItemState::Due { at: now, why: None });
+    }
+    Ok(())
+}
+
+const fn final_time(state: &ItemState) -> Timestamp {
+    match state {
+        ItemState::Delivered { at }
+        | ItemState::Unreachable { at, .. }
+        | ItemState::Unknown { at, .. }
+        | ItemState::Parked { at, .. }
+        | ItemState::Held { at, .. }
+        | ItemState::Discarded { at, .. }
+        | ItemState::Due { at, .. } => *at,
+        ItemState::Leased { until, .. } => *until,
+        ItemState::Waiting => Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn decided(decision: Decision, at: Timestamp, reason: &str) -> ItemState {
+    let why = reason.to_owned();
+    match decision {
+        Decision::Retry => ItemState::Due { at, why: Some(why) },
+        Decision::Hold => ItemState::Held { at, why },
+        Decision::MarkDelivered => ItemState::Delivered { at },
+        Decision::Discard => ItemState::Discarded { at, why },
+    }
+}
+
+/// The time index holds what time brings on; the list of what stands still, what needs a person.
+fn index(item: &Item, views: &mut ViewWriter<'_>) {
+    if let Some(key) = index_key(item) {
+        views.put(key, Vec::new());
+    }
+}
+
+fn unindex(item: &Item, views: &mut ViewWriter<'_>) {
+    if let Some(key) = index_key(item) {
+        views.delete(key);
+    }
+}
+
+fn index_key(item: &Item) -> Option<Vec<u8>> {
+    match &item.state {
+        ItemState::Due { at, .. } | ItemState::Leased { until: at, .. } => {
+            Some(key::due(&item.to, *at, item.id))
+        }
+        ItemState::Unknown { .. } | ItemState::Parked { .. } | ItemState::Held { .. } => {
+            Some(key::stuck(item.id))
+        }
+        ItemState::Waiting
+        | ItemState::Delivered { .. }
+        | ItemState::Unreachable { .. }
+        | ItemState::Discarded { .. } => None,
+    }
+}
+
+fn head_of(
+    views: &ViewWriter<'_>,
+    to: &str,
+    case: &Ii,
+) -> Result<Option<ItemId>, FoldError> {
+    let rows = views.scan_prefix(&key::lane(to, case), None, 1, false).map_err(FoldError::views)?;
+    Ok(rows.first().and_then(|(key, _)| key::item_parts(key)))
+}
+
+fn counter(item: &Item) -> String {
+    format!("{}/{}", item.to, item.state.name())
+}
+
+fn add(views: &mut ViewWriter<'_>, name: &str, step: i64) -> Result<(), FoldError> {
+    let key = key::count(name);
+    let before = views.get(&key).map_err(FoldError::views)?.as_deref().map_or(0, number);
+    views.put(key, (before + step).to_be_bytes().to_vec());
+    Ok(())
+}
+
+/// A counter's value.
+#[must_use]
+pub fn number(bytes: &[u8]) -> i64 {
+    bytes.try_into().map_or(0, i64::from_be_bytes)
+}
+
+fn read<T: DeserializeOwned>(
+    views: &ViewWriter<'_>,
+    key: &[u8],
+) -> Result<Option<T>, FoldError> {
+    views.get(key).map_err(FoldError::views)?.map(|bytes| decode(&bytes)).transpose()
+}
+
+fn write<T: Serialize>(
+    views: &mut ViewWriter<'_>,
+    key: Vec<u8>,
+    value: &T,
+) -> Result<(), FoldError> {
+    views.put(key, to_json(value)?);
+    Ok(())
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, FoldError> {
+    serde_json::to_vec(value).map_err(form)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FoldError> {
+    serde_json::from_slice(bytes).map_err(form)
+}
+
+fn form(error: impl Display) -> FoldError {
+    FoldError::new(format!("a stored value has another form than expected: {error}"))
+}

@@ -1,0 +1,200 @@
+//! Keys of the views: one letter for the kind, then parts that sort as they should.
+//!
+//! Texts are closed by a zero byte, which no XML text can hold; numbers are big-endian.
+
+use jiff::Timestamp;
+
+use crate::complaint::event::ItemId;
+use crate::complaint::message::Ii;
+use crate::id::HsaId;
+
+/// `m`: receipt by sender and message id.
+#[must_use]
+pub fn message(sender: &HsaId, id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'm'];
+    text(&mut key, sender.key());
+    ii(&mut key, id);
+    key
+}
+
+/// `c`: case by id.
+#[must_use]
+pub fn case(id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    ii(&mut key, id);
+    key
+}
+
+/// `e`: journal position of a case's record, by its journal number.
+#[must_use]
+pub fn event(id: &Ii, seq: u64) -> Vec<u8> {
+    let mut key = events(id);
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// Prefix of all records of a case.
+#[must_use]
+pub fn events(id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'e'];
+    ii(&mut key, id);
+    key
+}
+
+/// `n`: case id by registration number.
+#[must_use]
+pub fn number(number: &str) -> Vec<u8> {
+    let mut key = vec![b'n'];
+    text(&mut key, number);
+    key
+}
+
+/// `a`: all cases by when they were opened.
+#[must_use]
+pub fn opened(at: Timestamp, id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'a'];
+    time(&mut key, at);
+    ii(&mut key, id);
+    key
+}
+
+/// `u`: cases of a unit, the open ones first, oldest first.
+#[must_use]
+pub fn unit(receiver: &HsaId, closed: bool, at: Timestamp, id: &Ii) -> Vec<u8> {
+    let mut key = unit_prefix(receiver, closed);
+    time(&mut key, at);
+    ii(&mut key, id);
+    key
+}
+
+/// Prefix of a unit's open or closed cases.
+#[must_use]
+pub fn unit_prefix(receiver: &HsaId, closed: bool) -> Vec<u8> {
+    let mut key = vec![b'u'];
+    text(&mut key, receiver.key());
+    key.push(u8::from(closed));
+    key
+}
+
+/// `o`: outgoing message.
+#[must_use]
+pub fn item(id: ItemId) -> Vec<u8> {
+    let mut key = vec![b'o'];
+    item_id(&mut key, id);
+    key
+}
+
+/// `l`: what is owed to one system about one case, in order.
+#[must_use]
+pub fn lane(to: &str, case: &Ii) -> Vec<u8> {
+    let mut key = vec![b'l'];
+    text(&mut key, to);
+    ii(&mut key, case);
+    key
+}
+
+/// A place in a lane.
+#[must_use]
+pub fn lane_item(to: &str, case: &Ii, id: ItemId) -> Vec<u8> {
+    let mut key = lane(to, case);
+    item_id(&mut key, id);
+    key
+}
+
+/// `d`: what is due to one system, by time. A lease stands here with the time it runs out.
+#[must_use]
+pub fn due(to: &str, at: Timestamp, id: ItemId) -> Vec<u8> {
+    let mut key = due_prefix(to);
+    time(&mut key, at);
+    item_id(&mut key, id);
+    key
+}
+
+/// Prefix of what is due to one system.
+#[must_use]
+pub fn due_prefix(to: &str) -> Vec<u8> {
+    let mut key = vec![b'd'];
+    text(&mut key, to);
+    key
+}
+
+/// `s`: what stands still and needs a person.
+#[must_use]
+pub fn stuck(id: ItemId) -> Vec<u8> {
+    let mut key = vec![b's'];
+    item_id(&mut key, id);
+    key
+}
+
+/// `k`: counters.
+#[must_use]
+pub fn count(name: &str) -> Vec<u8> {
+    let mut key = vec![b'k'];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// The time and item that a [`due`] key ends with.
+#[must_use]
+pub fn due_parts(key: &[u8]) -> Option<(Timestamp, ItemId)> {
+    let tail = key.len().checked_sub(18).and_then(|at| key.get(at..))?;
+    let millis = u64::from_be_bytes(tail.get(..8)?.try_into().ok()?) ^ (1 << 63);
+    let at = Timestamp::from_millisecond(millis.cast_signed()).ok()?;
+    Some((at, item_parts(tail)?))
+}
+
+/// The item that a key ends with.
+#[must_use]
+pub fn item_parts(key: &[u8]) -> Option<ItemId> {
+    let tail = key.len().checked_sub(10).and_then(|at| key.get(at..))?;
+    let seq = u64::from_be_bytes(tail.get(..8)?.try_into().ok()?);
+    let n = u16::from_be_bytes(tail.get(8..)?.try_into().ok()?);
+    Some(ItemId { seq, n })
+}
+
+fn text(key: &mut Vec<u8>, part: &str) {
+    key.extend_from_slice(part.as_bytes());
+    key.push(0);
+}
+
+fn ii(key: &mut Vec<u8>, id: &Ii) {
+    text(key, &id.root);
+    text(key, id.extension.as_deref().unwrap_or(""));
+}
+
+/// The sign bit is turned, so that times before 1970 sort first.
+fn time(key: &mut Vec<u8>, at: Timestamp) {
+    let millis = at.as_millisecond().cast_unsigned() ^ (1 << 63);
+    key.extend_from_slice(&millis.to_be_bytes());
+}
+
+fn item_id(key: &mut Vec<u8>, id: ItemId) {
+    key.extend_from_slice(&id.seq.to_be_bytes());
+    key.extend_from_slice(&id.n.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_keys_sort_by_time_and_tell_what_they_hold() {
+        let times: Vec<Timestamp> = [-5_000_i64, 0, 1, 1_790_000_000_000]
+            .into_iter()
+            .map(|millis| Timestamp::from_millisecond(millis).unwrap())
+            .collect();
+        let id = ItemId { seq: 7, n: 2 };
+        let keys: Vec<Vec<u8>> = times.iter().map(|at| due("inkorg", *at, id)).collect();
+        assert!(keys.is_sorted());
+        for (key, at) in keys.iter().zip(times) {
+            assert_eq!(due_parts(key), Some((at, id)));
+        }
+    }
+
+    #[test]
+    fn ids_that_differ_only_in_where_they_split_have_different_keys() {
+        let one = Ii { root: "a".to_owned(), extension: Some("bc".to_owned()) };
+        let other = Ii { root: "ab".to_owned(), extension: Some("c".to_owned()) };
+        assert_ne!(case(&one), case(&other));
+    }
+}

@@ -1,0 +1,123 @@
+//! The stored form: one journal record per event, with everything that follows from it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::complaint::event::{Debt, Event, Incoming, ItemId, Outcome, Owed};
+use crate::complaint::message::Ii;
+use crate::complaint::registration::RegistrationNumber;
+use crate::rivta::original::Original;
+
+/// The version that this program writes. It reads this one and every older one.
+pub const RECORD_VERSION: u16 = 1;
+
+/// One journal record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`] when it was written.
+    pub v: u16,
+    /// When it was accepted, by this gateway's clock.
+    pub at: Timestamp,
+    pub case: Ii,
+    /// Hash of the routing configuration that was in force.
+    pub generation: String,
+    /// The message that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<Incoming>,
+    pub event: Event,
+    /// What is owed to others because of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+    /// The message as it was received, for a relay that keeps every byte of its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+}
+
+/// What a repeated message is answered from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub digest: String,
+    pub case: Ii,
+    pub number: RegistrationNumber,
+    pub received: Timestamp,
+}
+
+/// An outgoing message as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    pub id: ItemId,
+    pub case: Ii,
+    pub number: RegistrationNumber,
+    pub to: String,
+    pub what: Debt,
+    pub owed: Timestamp,
+    pub attempts: u32,
+    pub state: ItemState,
+}
+
+/// Where an outgoing message stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ItemState {
+    /// An earlier message of the same case to the same system goes first.
+    Waiting,
+    /// To be sent at `at`; `why` tells of the last attempt.
+    Due { at: Timestamp, why: Option<String> },
+    /// Being sent. After `until`, or when another process finds it, the outcome is unknown.
+    Leased { until: Timestamp, instance: String },
+    Delivered { at: Timestamp },
+    /// The person cannot be reached in the inbox.
+    Unreachable { at: Timestamp, why: String },
+    /// Sent, and nobody knows whether it arrived.
+    Unknown { at: Timestamp, why: String },
+    /// Needs a person.
+    Parked { at: Timestamp, why: String },
+    /// An operator holds it.
+    Held { at: Timestamp, why: String },
+    /// An operator decided that it is not sent.
+    Discarded { at: Timestamp, why: String },
+}
+
+impl ItemState {
+    /// The name used in counters and lists.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Due { .. } => "due",
+            Self::Leased { .. } => "leased",
+            Self::Delivered { .. } => "delivered",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unknown { .. } => "unknown",
+            Self::Parked { .. } => "parked",
+            Self::Held { .. } => "held",
+            Self::Discarded { .. } => "discarded",
+        }
+    }
+
+    /// Whether nothing more will happen to it, so that the next in its lane may go.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Delivered { .. } | Self::Unreachable { .. } | Self::Discarded { .. } => true,
+            Self::Waiting
+            | Self::Due { .. }
+            | Self::Leased { .. }
+            | Self::Unknown { .. }
+            | Self::Parked { .. }
+            | Self::Held { .. } => false,
+        }
+    }
+
+    /// The state that an attempt's outcome leads to.
+    #[must_use]
+    pub fn after(outcome: &Outcome, at: Timestamp) -> Self {
+        match outcome {
+            Outcome::Delivered => Self::Delivered { at },
+            Outcome::Unreachable { why } => Self::Unreachable { at, why: why.clone() },
+            Outcome::Again { at, why } => Self::Due { at: *at, why: Some(why.clone()) },
+            Outcome::Unknown { why } => Self::Unknown { at, why: why.clone() },
+            Outcome::Parked { why } => Self::Parked { at, why: why.clone() },
+        }
+    }
+}
