@@ -77,3 +77,10 @@ const _: () = assert!(
         + SKELETON_BYTES_MAX as u64
         <= MESSAGE_BYTES_MAX
 );
+
+/// An unused connection to a producer is closed after this long: shorter than the minute after
+/// which common servers close theirs, so that a call seldom meets a connection just being closed.
+pub const PRODUCER_IDLE_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// Unused connections kept to one producer.
+pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
