@@ -26,7 +26,10 @@ const REFUSALS: [(AlertDescription, &str); 14] = [
     (AlertDescription::BadCertificate, "it finds a fault in our certificate"),
     (AlertDescription::UnsupportedCertificate, "our certificate is not of a kind it accepts"),
     (AlertDescription::AccessDenied, "our certificate is valid but has no access"),
-    (AlertDescription::DecryptError, "our proof of holding the certificate's key is wrong"),
+    (
+        AlertDescription::DecryptError,
+        "our certificate is not signed by the issuer it trusts under that name, or not with our key",
+    ),
     (
         AlertDescription::HandshakeFailure,
         "no common cipher, or our certificate is missing or wrong",
@@ -44,7 +47,7 @@ const FINDINGS: [(CertificateError, &str); 8] = [
     (CertificateError::Revoked, "it is revoked"),
     (CertificateError::NotValidForName, "it is for another host name than the address"),
     (CertificateError::InvalidPurpose, "it is not for servers"),
-    (CertificateError::BadSignature, "its signature is wrong"),
+    (CertificateError::BadSignature, "it is not signed by the issuer we trust under that name"),
     (CertificateError::UnknownRevocationStatus, "no revocation list says whether it is revoked"),
 ];
 
