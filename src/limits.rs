@@ -80,3 +80,9 @@ const _: () = assert!(
 
 /// One file of the routing folder. 100 000 routes and 300 000 permissions are about 60 MB of TOML.
 pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// An unused connection to a producer is closed after this long: shorter than the minute after
+/// which common servers close theirs, so that a call seldom meets a connection just being closed.
+pub const PRODUCER_IDLE_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// Unused connections kept to one producer.
+pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
