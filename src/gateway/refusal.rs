@@ -1,0 +1,118 @@
+//! Every way to refuse a call, and the fault for each: one match, two texts.
+//!
+//! The caller gets a code and a sentence about what it sent; `Display` and the source chain are for
+//! the log.
+
+use crate::soap::{Fault, FaultCode, ReadError};
+use crate::tak::Denial;
+
+/// Why a call is answered with a SOAP fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// VP002: the connection's certificate does not (any longer) say who calls.
+    #[error("the caller's certificate does not hold: {0}")]
+    Peer(String),
+    /// VP003, VP015, or SOAP's own codes.
+    #[error("the message cannot be read")]
+    Unreadable(#[from] ReadError),
+    /// VP004, VP006, VP007, VP008, VP010: what the routing configuration says.
+    #[error("routing: {0}")]
+    Routing(Denial),
+    /// VP015: well-formed, but not a message of the contract.
+    #[error("not a message of the contract: {path}: {what}")]
+    Malformed { path: String, what: String },
+    /// VP015: the body broke off, or came too slowly.
+    #[error("the body did not come whole: {0}")]
+    Body(String),
+    /// VP012: the store cannot take it now; nothing was accepted.
+    #[error("nothing can be accepted now: {0}")]
+    Unavailable(String),
+    /// VP012: more calls at once than the limit.
+    #[error("too many calls at once")]
+    Overloaded,
+    /// VP005: the contract is routed to a producer, which this door does not do.
+    #[error("the contract {0} is routed to a producer; it is not kept here")]
+    NotKept(String),
+}
+
+impl Refusal {
+    /// The platform's code, where the fault has one.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Peer(_) => "VP002",
+            Self::Unreadable(error) => match error.vp() {
+                Some(3) => "VP003",
+                Some(_) => "VP015",
+                None => return None,
+            },
+            Self::Routing(denial) => denial.code(),
+            Self::Malformed { .. } | Self::Body(_) => "VP015",
+            Self::Unavailable(_) | Self::Overloaded => "VP012",
+            Self::NotKept(_) => "VP005",
+        })
+    }
+
+    /// What the caller gets. `instance` names this gateway.
+    #[must_use]
+    pub fn fault(&self, instance: &str) -> Fault {
+        let (text, detail) = self.texts();
+        let string = match self.code() {
+            Some(code) => format!("{code} [{instance}] {text}"),
+            None => text,
+        };
+        Fault { code: self.fault_code(), string, detail: Some(detail) }
+    }
+
+    fn fault_code(&self) -> FaultCode {
+        match self {
+            Self::Unreadable(error) => error.fault_code(),
+            Self::Routing(denial) if denial.is_server() => FaultCode::Server,
+            Self::Peer(_) | Self::Routing(_) | Self::Malformed { .. } | Self::Body(_) => {
+                FaultCode::Client
+            }
+            Self::Unavailable(_) | Self::Overloaded | Self::NotKept(_) => FaultCode::Server,
+        }
+    }
+
+    /// The sentence in Swedish, and the detail.
+    fn texts(&self) -> (String, String) {
+        match self {
+            Self::Peer(why) => (
+                "Anroparens certifikat godtas inte. Kontrollera klientcertifikatet.".to_owned(),
+                why.clone(),
+            ),
+            Self::Unreadable(ReadError::NoAddress) => (
+                "Logisk adress saknas i meddelandets huvud.".to_owned(),
+                "No receiverId (logical address) found in message header. ".to_owned(),
+            ),
+            Self::Unreadable(error) => (
+                "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
+                error.to_string(),
+            ),
+            Self::Routing(denial) => (denial.text(), denial.detail()),
+            Self::Malformed { path, what } => (
+                "Meddelandet följer inte tjänstekontraktet.".to_owned(),
+                format!("{path}: {what}"),
+            ),
+            Self::Body(_) => (
+                "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
+                "Meddelandet kom inte fram helt.".to_owned(),
+            ),
+            Self::Unavailable(_) => (
+                "Meddelandet kunde inte sparas och är inte mottaget. Skicka det igen senare."
+                    .to_owned(),
+                "Nothing was accepted.".to_owned(),
+            ),
+            Self::Overloaded => (
+                "För många samtidiga anrop. Meddelandet är inte mottaget. Skicka det igen senare."
+                    .to_owned(),
+                "Nothing was accepted.".to_owned(),
+            ),
+            Self::NotKept(contract) => (
+                "Tjänstekontraktet tas inte emot här.".to_owned(),
+                format!("The contract {contract} is not served by this gateway."),
+            ),
+        }
+    }
+}
