@@ -271,6 +271,11 @@ impl CodeList {
         self.codes.iter().find(|it| it.code == code)
     }
 
+    /// All codes, in the order of the file.
+    pub fn all(&self) -> impl Iterator<Item = &ListedCode> {
+        self.codes.iter()
+    }
+
     /// The codes without parent, in the order of the file.
     pub fn top_level(&self) -> impl Iterator<Item = &ListedCode> {
         self.codes.iter().filter(|it| it.parent.is_none())

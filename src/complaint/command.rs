@@ -309,8 +309,8 @@ fn step_of(
             Step::Question(it.clone())
         }
         FromHandler::Reply(it) => {
-            let versions = classified("reply", &it.classification, codes)?;
-            Step::Reply(it.clone(), versions)
+            let coded = classified("reply", &it.classification, codes)?;
+            Step::Reply(it.clone(), coded)
         }
         FromHandler::Transfer(it) => Step::Transfer(transfer(it, case, via, to)?),
         FromHandler::PlaceCorrection(it) => {
@@ -321,8 +321,8 @@ fn step_of(
             Step::PlaceCorrection(it.clone())
         }
         FromHandler::Closure(it) => {
-            let versions = classified("closure", &it.classification, codes)?;
-            Step::Closure(it.clone(), versions)
+            let coded = classified("closure", &it.classification, codes)?;
+            Step::Closure(it.clone(), coded)
         }
     })
 }
@@ -331,7 +331,7 @@ fn classified(
     path: &str,
     classification: &super::message::Classification,
     codes: &CodeLists,
-) -> Result<Vec<super::codes::ListVersion>, Refusal> {
+) -> Result<super::codes::CodedWith, Refusal> {
     codes
         .check_classification(classification)
         .map_err(|fault| Refusal::invalid(&format!("{path}/{}", fault.field), fault.rule))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::codes::ListVersion;
+use super::codes::CodedWith;
 use super::message::{
     Acknowledgement, Actor, Closure, Complaint, Ii, Origin, PartialReply, PlaceCorrection, Question,
     Remark, Reply, Supplement, Transfer, Withdrawal,
@@ -77,12 +77,12 @@ pub enum Step {
     Acknowledgement(Acknowledgement),
     PartialReply(PartialReply),
     Question(Question),
-    /// With the versions of the code lists that it was coded by.
-    Reply(Reply, Vec<ListVersion>),
+    /// With the versions of the code lists that it was coded with.
+    Reply(Reply, CodedWith),
     Transfer(Transferred),
     PlaceCorrection(PlaceCorrection),
-    /// With the versions of the code lists that it was coded by.
-    Closure(Closure, Vec<ListVersion>),
+    /// With the versions of the code lists that it was coded with.
+    Closure(Closure, CodedWith),
 }
 
 /// A transfer, and the destination that it led to.

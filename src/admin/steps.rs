@@ -1,0 +1,153 @@
+//! A step of the handling as an operator gives it on the command line.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::complaint::case::Case;
+use crate::complaint::codes::{CodeLists, ListedCode};
+use crate::complaint::message::{
+    Acknowledgement, Actor, Classification, Closure, ClosureReason, Code, FromHandler, Ii, OrgUnit,
+    PartialReply, PlaceCorrection, ProcessComplaintHandling, Question, Reply,
+};
+use crate::id::HsaId;
+
+/// The names of the lists that a classification is made from.
+const PROBLEMS: &str = "huvud-och-delproblem";
+const AREAS: &str = "verksamhetsomrade";
+
+/// Who does what with a case of the built-in store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepRequest {
+    pub by: HsaId,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub title: Option<String>,
+    pub step: StepWords,
+}
+
+/// The steps, with codes as plain text: they are looked up in the lists in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StepWords {
+    Acknowledge { text: Option<String>, expected_reply: Option<Date> },
+    PartialReply { text: String },
+    Question { text: String, answer_before: Option<Date>, attachments_allowed: bool },
+    Answer {
+        explanation: String,
+        measures: Option<String>,
+        text: Option<String>,
+        problems: Vec<String>,
+        area: String,
+    },
+    Close { reason: ClosureReason, problems: Vec<String>, area: String },
+    CorrectPlace { unit: HsaId, name: Option<String> },
+}
+
+impl StepRequest {
+    /// The step as a message about `case`; the text says what cannot be meant.
+    pub fn into_message(
+        self,
+        case: &Case,
+        now: Timestamp,
+        codes: &CodeLists,
+    ) -> Result<ProcessComplaintHandling, String> {
+        let content = self.step.into_content(case, now, codes)?;
+        Ok(ProcessComplaintHandling {
+            // Steps made here carry no message id of their own.
+            message_id: Ii { root: String::new(), extension: None },
+            sent: now,
+            case_id: Some(case.id.clone()),
+            handler: Actor { hsa_id: self.by, name: self.name, title: self.title, unit: None },
+            content,
+        })
+    }
+}
+
+impl StepWords {
+    fn into_content(
+        self,
+        case: &Case,
+        now: Timestamp,
+        codes: &CodeLists,
+    ) -> Result<FromHandler, String> {
+        Ok(match self {
+            Self::Acknowledge { text, expected_reply } => {
+                FromHandler::Acknowledgement(Acknowledgement { received: now, expected_reply, text })
+            }
+            Self::PartialReply { text } => FromHandler::PartialReply(PartialReply {
+                text: given("text", text)?,
+                standard_reply: None,
+                attachments: Vec::new(),
+            }),
+            Self::Question { text, answer_before, attachments_allowed } => {
+                FromHandler::Question(Question {
+                    question_id: format!("{}/{}", case.number, case.questions.len() + 1),
+                    text: given("text", text)?,
+                    attachments_allowed,
+                    answer_before,
+                })
+            }
+            Self::Answer { explanation, measures, text, problems, area } => {
+                FromHandler::Reply(Reply {
+                    explanation: given("explanation", explanation)?,
+                    measures,
+                    text,
+                    attachments: Vec::new(),
+                    classification: classification(&problems, &area, codes)?,
+                })
+            }
+            Self::Close { reason, problems, area } => FromHandler::Closure(Closure {
+                reason,
+                classification: classification(&problems, &area, codes)?,
+            }),
+            Self::CorrectPlace { unit, name } => {
+                let unit = OrgUnit {
+                    hsa_id: unit,
+                    name,
+                    telecom: None,
+                    email: None,
+                    address: None,
+                    location: None,
+                };
+                FromHandler::PlaceCorrection(PlaceCorrection { unit })
+            }
+        })
+    }
+}
+
+fn given(field: &str, text: String) -> Result<String, String> {
+    if text.trim().is_empty() { Err(format!("{field} is empty")) } else { Ok(text) }
+}
+
+/// Main and sub problems in one list: a code with a parent is a sub problem.
+fn classification(
+    problems: &[String],
+    area: &str,
+    codes: &CodeLists,
+) -> Result<Classification, String> {
+    let mut main_problems = Vec::new();
+    let mut sub_problems = Vec::new();
+    for problem in problems {
+        let (code, listed) = look_up(codes, PROBLEMS, problem)?;
+        if listed.parent.is_some() { &mut sub_problems } else { &mut main_problems }.push(code);
+    }
+    let (operational_area, _) = look_up(codes, AREAS, area)?;
+    Ok(Classification { main_problems, sub_problems, operational_area })
+}
+
+fn look_up<'a>(
+    codes: &'a CodeLists,
+    list: &str,
+    code: &str,
+) -> Result<(Code, &'a ListedCode), String> {
+    let current = codes.current(list).ok_or_else(|| format!("there is no code list {list}"))?;
+    let listed = current.code(code.trim()).ok_or_else(|| {
+        let known: Vec<String> =
+            current.all().map(|it| format!("{} {}", it.code, it.text)).collect();
+        format!("{code} is not in {list}; it has: {}", known.join(", "))
+    })?;
+    Ok((current.coded(listed), listed))
+}
