@@ -1,1 +1,275 @@
-//! (being built)
+//! The settings of the process: one file, read whole, checked whole, told whole.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::limits;
+use crate::telemetry;
+use document::{Document, Section};
+
+mod document;
+
+/// The settings that a process runs with. Complete and checked; nothing in them changes.
+///
+/// Paths are absolute or relative to the current folder, as the settings file's own path was.
+/// Whether the files they name are there and usable is for those who read them to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Doors.
+    pub server: Server,
+    /// Mutual TLS on the `https` door.
+    pub tls: Tls,
+    /// Where what was accepted is kept.
+    pub store: Store,
+    /// Routing.
+    pub tak: Tak,
+    /// Calls to producers.
+    pub outbound: Outbound,
+    /// Log lines.
+    pub log: Log,
+    /// Bounds.
+    pub limits: Limits,
+    /// How the outside sees us.
+    pub public: Public,
+}
+
+/// Doors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// RIV TA over mutual TLS.
+    pub https: SocketAddr,
+    /// Health, metrics and operator commands; never a wildcard address.
+    pub admin: SocketAddr,
+}
+
+/// Mutual TLS on the `https` door. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Our certificate and those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Certificates of the issuers whose client certificates are accepted. At least one.
+    pub trust: Vec<PathBuf>,
+    /// Revocation lists of those issuers. Empty: revocation is not checked.
+    pub crl: Vec<PathBuf>,
+    /// Where in a client certificate's subject the HSA-id is.
+    pub hsa_id_attribute: HsaIdAttribute,
+}
+
+/// The attribute of a certificate's subject that holds the HSA-id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HsaIdAttribute {
+    /// `serialNumber` (2.5.4.5), as in SITHS function certificates.
+    SerialNumber,
+    /// `OU` (2.5.4.11), as in some older installations.
+    OrganizationalUnit,
+}
+
+/// Where what was accepted is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Free bytes on its disk under which nothing more is taken in.
+    pub min_free_bytes: u64,
+}
+
+/// Routing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tak {
+    /// The folder.
+    pub dir: PathBuf,
+}
+
+/// Calls to producers. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// The certificate that we show to producers, and those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Certificates of the issuers whose server certificates are accepted. At least one.
+    pub trust: Vec<PathBuf>,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least grave kind that is written.
+    pub level: telemetry::Level,
+    /// How they are written.
+    pub format: telemetry::Format,
+}
+
+/// Bounds that an operator may need to move. The rest are in [`limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One whole message, bytes.
+    pub message_bytes: u64,
+    /// Messages being read at once.
+    pub calls_in_flight: usize,
+    /// Open connections on the `https` door.
+    pub connections: usize,
+}
+
+/// How the outside sees us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// What addresses in a WSDL begin with, without a slash at the end. `None`: what the caller
+    /// itself called.
+    pub base_url: Option<String>,
+}
+
+/// One thing that is wrong in a settings file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// The file, as it was named.
+    pub file: String,
+    /// The line, from 1; 0 where the fault is of the whole file.
+    pub line: usize,
+    /// What was found and what is expected.
+    pub text: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.text),
+            line => write!(f, "{}:{line}: {}", self.file, self.text),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A settings file with every key, its default value, and what it is for.
+#[must_use]
+pub fn example() -> &'static str {
+    include_str!("config/example.toml")
+}
+
+/// Reads the settings file at `path`.
+///
+/// # Errors
+/// Everything that is wrong in it, in the order of its lines.
+pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
+    let name = path.display().to_string();
+    let fault = |text: String| vec![Fault { file: name.clone(), line: 0, text }];
+    let size = std::fs::metadata(path).map_err(|e| fault(format!("cannot be read: {e}")))?.len();
+    if size > limits::SETTINGS_BYTES_MAX {
+        let most = limits::SETTINGS_BYTES_MAX;
+        return Err(fault(format!("{size} bytes is no settings file; at most {most} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    Config::parse(&name, &text, path.parent().unwrap_or(Path::new("")))
+}
+
+impl Config {
+    /// Reads settings from `text`. `name` is what faults call the file; relative paths in it are
+    /// taken from `base`.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, in the order of its lines.
+    pub fn parse(name: &str, text: &str, base: &Path) -> Result<Self, Vec<Fault>> {
+        let mut document = Document::parse(name, text, base);
+        let config = Self::ask(&mut document);
+        document.finish(config)
+    }
+
+    fn ask(document: &mut Document<'_>) -> Self {
+        let tls = tls(&mut document.section("tls"));
+        Self {
+            server: server(&mut document.section("server")),
+            outbound: outbound(&mut document.section("outbound"), &tls),
+            tls,
+            store: store(&mut document.section("store")),
+            tak: Tak { dir: document.section("tak").path("dir", "tak-config") },
+            log: log(&mut document.section("log")),
+            limits: bounds(&mut document.section("limits")),
+            public: Public { base_url: document.section("public").base_url("base_url") },
+        }
+    }
+}
+
+fn server(section: &mut Section<'_, '_>) -> Server {
+    let https = section.address("https", SocketAddr::from(([0, 0, 0, 0], 8443)));
+    let admin = section.address("admin", SocketAddr::from(([127, 0, 0, 1], 9090)));
+    if admin.ip().is_unspecified() {
+        let text = "an admin door on every address lets the whole network command the gateway; \
+                    name one address, such as 127.0.0.1:9090";
+        section.fault("admin", text.to_owned());
+    }
+    let meet = https.ip() == admin.ip() || https.ip().is_unspecified();
+    if meet && https.port() == admin.port() && https.port() != 0 {
+        section.fault("admin", format!("port {} is already that of `https`", https.port()));
+    }
+    Server { https, admin }
+}
+
+fn tls(section: &mut Section<'_, '_>) -> Tls {
+    let attributes = [
+        ("serialNumber", HsaIdAttribute::SerialNumber),
+        ("OU", HsaIdAttribute::OrganizationalUnit),
+    ];
+    Tls {
+        certificate: section.path("certificate", "certs/gateway.pem"),
+        key: section.path("key", "certs/gateway.key"),
+        trust: section.some_paths("trust", &["certs/ca.pem"]),
+        crl: section.paths("crl", &[]),
+        hsa_id_attribute: section.choice(
+            "hsa_id_attribute",
+            HsaIdAttribute::SerialNumber,
+            &attributes,
+        ),
+    }
+}
+
+fn outbound(section: &mut Section<'_, '_>, tls: &Tls) -> Outbound {
+    Outbound {
+        certificate: section.path_or("certificate", tls.certificate.clone()),
+        key: section.path_or("key", tls.key.clone()),
+        trust: section.some_paths_or("trust", tls.trust.clone()),
+    }
+}
+
+fn store(section: &mut Section<'_, '_>) -> Store {
+    const TEBIBYTE: u64 = 1 << 40;
+    Store {
+        dir: section.path("dir", "store"),
+        min_free_bytes: section.number(
+            "min_free_bytes",
+            limits::STORE_FREE_BYTES_MIN,
+            0..=TEBIBYTE,
+        ),
+    }
+}
+
+fn log(section: &mut Section<'_, '_>) -> Log {
+    use telemetry::{Format, Level};
+    let levels = [
+        ("info", Level::Info),
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("debug", Level::Debug),
+    ];
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    Log {
+        level: section.choice("level", Level::Info, &levels),
+        format: section.choice("format", Format::Text, &formats),
+    }
+}
+
+fn bounds(section: &mut Section<'_, '_>) -> Limits {
+    const GIBIBYTE: u64 = 1 << 30;
+    let least = u64::try_from(limits::SKELETON_BYTES_MAX).unwrap_or(u64::MAX);
+    Limits {
+        message_bytes: section.number("message_bytes", limits::MESSAGE_BYTES_MAX, least..=GIBIBYTE),
+        calls_in_flight: section.count("calls_in_flight", limits::CALLS_IN_FLIGHT_MAX, 1..=4096),
+        connections: section.count("connections", limits::CONNECTIONS_MAX, 1..=65536),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,10 @@ pub const PRODUCER_IDLE_TIME_MAX: Duration = Duration::from_secs(25);
 
 /// Unused connections kept to one producer.
 pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// The settings file. The example with all its comments is about 5 KB.
+pub const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Free space on the store's disk under which nothing more is taken in: room to finish what was
+/// begun, and for the operator to act.
+pub const STORE_FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
