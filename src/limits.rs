@@ -93,3 +93,18 @@ pub const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
 /// Free space on the store's disk under which nothing more is taken in: room to finish what was
 /// begun, and for the operator to act.
 pub const STORE_FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
+/// All files of a routing folder together: a national TAK (100 000 routes, 300 000 permissions) is
+/// about 90 MB as TOML.
+pub const TAK_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Files in a routing folder.
+pub const TAK_FILES_MAX: usize = 10_000;
+
+/// Findings that are shown of one routing folder; nobody reads more at once.
+pub const TAK_FINDINGS_MAX: usize = 10_000;
+
+/// Levels of an organisation tree that routing climbs. The deepest branch of HSA is below 20.
+pub const TAK_CLIMB_STEPS_MAX: usize = 64;
+
+/// A logical address in a call; TAK holds at most 255, and two joined by `#` may come.
+pub const LOGICAL_ADDRESS_CHARS_MAX: usize = 1024;

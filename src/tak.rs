@@ -1,1 +1,246 @@
-//! (being built)
+//! Routing (TAK): who may call what, and where a call or a case goes. Text in, decisions out.
+//!
+//! [`Table::parse`] reads a whole folder of TOML texts and either gives a [`Table`] or every fault
+//! in it; [`Table::decide`] answers one [`Question`] from the table and the time alone. Nothing here
+//! touches disk, network or clock. The rules are the national platform's (SKLTP VP), so that a
+//! region's TAK gives the same answer here, except that days are whole Swedish local days.
+//!
+//! Glossary: route = vägval, permission = anropsbehörighet, logical address = logisk adressat,
+//! county = län, patient advisory committee = patientnämnd.
+
+mod build;
+mod check;
+mod decide;
+mod denial;
+mod draft;
+mod explain;
+mod finding;
+mod hierarchy;
+mod model;
+mod names;
+mod period;
+mod read;
+mod rows;
+mod values;
+
+pub mod report;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+pub use decide::{Decision, Destination, Handling, Question, Row, Stage, Step, Verdict, Via};
+pub use denial::{Denial, Missing};
+pub use explain::Explanation;
+pub use finding::{Finding, Place, Severity};
+pub use hierarchy::Hierarchy;
+pub use model::{
+    County, Delivery, HandlingPeriod, Method, Platform, Profile, Rate, Retry, System, Unit,
+    WhenUnknown,
+};
+pub use period::Days;
+
+use crate::clock;
+use crate::id::HsaId;
+use names::{Name, Names};
+use rows::{Permission, Route};
+
+/// Toward the one who handles: a new case, a supplement, a withdrawal.
+pub const PROCESS_COMPLAINT: &str =
+    "urn:klagomal:supportprocess:patientsafety:complaint:ProcessComplaintResponder:1";
+
+/// Back from the one who handles, and onward to the 1177 platform.
+pub const PROCESS_COMPLAINT_HANDLING: &str =
+    "urn:klagomal:supportprocess:patientsafety:complaint:ProcessComplaintHandlingResponder:1";
+
+/// One file of the routing folder, as the caller read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// As it is to be named in findings: `tak-config/units.toml`.
+    pub name: String,
+    /// The whole content.
+    pub text: String,
+}
+
+/// What came of reading a folder.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Present exactly when no finding is an error: loaded whole or refused whole.
+    pub table: Option<Table>,
+    /// Everything found, by file and place.
+    pub findings: Vec<Finding>,
+}
+
+impl Loaded {
+    /// Whether anything found is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|it| it.severity == Severity::Error)
+    }
+}
+
+/// The name of one exact content of the routing folder: SHA-256 over names and texts in name order.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(Arc<str>);
+
+impl Generation {
+    /// All 64 hexadecimal characters.
+    #[must_use]
+    pub fn full(&self) -> &str {
+        &self.0
+    }
+
+    /// The generation of `sources`, whatever order they come in and whether they load or not.
+    #[must_use]
+    pub fn of(sources: &[Source]) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut sorted: Vec<&Source> = sources.iter().collect();
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut hash = Sha256::new();
+        for source in sorted {
+            // Lengths first, so that no text can move from a name to a content unseen.
+            for part in [&source.name, &source.text] {
+                hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(hex.into())
+    }
+}
+
+impl fmt::Display for Generation {
+    /// The first twelve characters, which is what people see.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..12).unwrap_or(&self.0))
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generation({self})")
+    }
+}
+
+/// A whole routing configuration, checked. Never changed: a reload makes another one.
+#[derive(Debug)]
+pub struct Table {
+    generation: Generation,
+    files: Vec<Arc<str>>,
+    platform: Platform,
+    systems: BTreeMap<String, Arc<System>>,
+    callers: BTreeMap<HsaId, Arc<System>>,
+    counties: BTreeMap<String, Arc<County>>,
+    units: BTreeMap<HsaId, Arc<Unit>>,
+    committees: BTreeSet<HsaId>,
+    names: Names,
+    /// Sorted by contract, address, first day.
+    routes: Vec<Route>,
+    /// Sorted by contract, address, consumer, first day.
+    permissions: Vec<Permission>,
+    standard: Option<Name>,
+    hierarchy: Hierarchy,
+}
+
+impl Table {
+    /// Reads and checks a whole folder. `now` tells which days are still to come: what has passed
+    /// is not checked for gaps, and rows that have run out are pointed out.
+    #[must_use]
+    pub fn parse(sources: &[Source], now: Timestamp) -> Loaded {
+        draft::load(sources, clock::swedish_day(now))
+    }
+
+    /// The same table with an organisation tree to climb where `[hierarchy]` says so.
+    #[must_use]
+    pub fn with_hierarchy(mut self, hierarchy: Hierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// The name of this content.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// This gateway and its neighbours.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Every receiver, by HSA-id.
+    pub fn units(&self) -> impl Iterator<Item = &Arc<Unit>> {
+        self.units.values()
+    }
+
+    /// The receiver with this HSA-id.
+    #[must_use]
+    pub fn unit(&self, hsa_id: &HsaId) -> Option<Arc<Unit>> {
+        self.units.get(hsa_id).cloned()
+    }
+
+    /// Every system, callers and called, by HSA-id.
+    pub fn systems(&self) -> impl Iterator<Item = &Arc<System>> {
+        self.callers.values()
+    }
+
+    /// The called system with this id.
+    #[must_use]
+    pub fn system(&self, id: &str) -> Option<Arc<System>> {
+        self.systems.get(id).cloned()
+    }
+
+    /// The system that calls under this HSA-id; absent for a caller known only to permissions.
+    #[must_use]
+    pub fn caller(&self, hsa_id: &HsaId) -> Option<Arc<System>> {
+        self.callers.get(hsa_id).cloned()
+    }
+
+    /// The system that is 1177 Inkorg.
+    #[must_use]
+    pub fn inkorg(&self) -> Option<Arc<System>> {
+        self.system(&self.platform.inkorg)
+    }
+
+    /// The system that receives every handling event, where one is configured.
+    #[must_use]
+    pub fn onward(&self) -> Option<Arc<System>> {
+        self.platform.onward.as_deref().and_then(|id| self.system(id))
+    }
+
+    /// Every county, by code.
+    pub fn counties(&self) -> impl Iterator<Item = &Arc<County>> {
+        self.counties.values()
+    }
+
+    /// The county with this code (länskod).
+    #[must_use]
+    pub fn county(&self, code: &str) -> Option<Arc<County>> {
+        self.counties.get(code).cloned()
+    }
+
+    /// The counties that take cases on this Swedish local day: those with a care unit and a patient
+    /// advisory committee, both with a handling method that day.
+    pub fn live_counties(&self, day: Date) -> impl Iterator<Item = &Arc<County>> {
+        self.counties.values().filter(move |it| it.is_live(day))
+    }
+
+    /// Whether the unit is some county's patientnämnd. Committees and care providers share no data.
+    #[must_use]
+    pub fn is_patient_advisory_committee(&self, hsa_id: &HsaId) -> bool {
+        self.committees.contains(hsa_id)
+    }
+
+    /// The file name of a place in this table.
+    #[must_use]
+    pub fn file(&self, place: Place) -> &str {
+        self.files.get(place.file_index()).map_or("?", AsRef::as_ref)
+    }
+}

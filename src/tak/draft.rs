@@ -1,0 +1,400 @@
+//! A routing folder as it was written: every file read into rows, whatever is wrong with them.
+
+mod system;
+mod unit;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use toml::de::DeTable;
+
+use super::finding::{Findings, Lines, Place};
+use super::model::{Climb, Delivery, Profile, Rate, Retry, WhenUnknown};
+use super::names::{Name, Names};
+use super::period::Days;
+use super::read::{Fields, Told};
+use super::rows::Permission;
+use super::{Generation, Loaded, Source, build, check};
+use crate::id::HsaId;
+use crate::limits;
+
+/// Every row of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) platform: Option<PlatformDraft>,
+    pub(super) climbing: Option<Climbing>,
+    pub(super) systems: Vec<SystemDraft>,
+    pub(super) counties: Vec<CountyDraft>,
+    pub(super) units: Vec<UnitDraft>,
+    pub(super) routes: Vec<RouteDraft>,
+    pub(super) permissions: Vec<Permission>,
+    pub(super) names: Names,
+}
+
+#[derive(Debug)]
+pub(super) struct PlatformDraft {
+    pub(super) place: Place,
+    pub(super) hsa_id: Option<HsaId>,
+    pub(super) instance: Option<String>,
+    pub(super) inkorg: Option<Told<String>>,
+    pub(super) portal: Option<Told<HsaId>>,
+    pub(super) onward: Option<Told<String>>,
+    pub(super) delimiter_contracts: Vec<String>,
+    pub(super) delimiter_consumers: Vec<HsaId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Climbing {
+    pub(super) routes: Climb,
+    pub(super) permissions: Climb,
+}
+
+#[derive(Debug)]
+pub(super) struct SystemDraft {
+    pub(super) place: Place,
+    pub(super) id: Option<Told<String>>,
+    pub(super) hsa_id: Option<Told<HsaId>>,
+    pub(super) name: Option<String>,
+    pub(super) has_url: bool,
+    pub(super) url: Option<Arc<str>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) delivery: Delivery,
+    pub(super) rate: Option<Rate>,
+    pub(super) original_consumer: bool,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) trust: Option<PathBuf>,
+    pub(super) when_unknown: Option<Told<WhenUnknown>>,
+    pub(super) retry: Retry,
+    pub(super) notify: Option<Told<bool>>,
+    pub(super) source_system: Option<Told<String>>,
+}
+
+#[derive(Debug)]
+pub(super) struct CountyDraft {
+    pub(super) place: Place,
+    pub(super) code: Option<Told<String>>,
+    pub(super) name: Option<String>,
+    pub(super) committee: Option<Told<HsaId>>,
+}
+
+#[derive(Debug)]
+pub(super) struct UnitDraft {
+    pub(super) place: Place,
+    pub(super) hsa_id: Option<Told<HsaId>>,
+    pub(super) name: Option<String>,
+    pub(super) county: Option<Told<String>>,
+    pub(super) care_provider: Option<HsaId>,
+    pub(super) operational_area: Option<String>,
+    pub(super) mailbox: Option<String>,
+    pub(super) telephone: Option<String>,
+    pub(super) address: Option<String>,
+    /// Absent when they were written and could not be read.
+    pub(super) days: Option<Days>,
+    pub(super) handling: Vec<HandlingDraft>,
+    /// Whether every handling row could be read, so that gaps are the operator's.
+    pub(super) handling_whole: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct HandlingDraft {
+    pub(super) place: Place,
+    pub(super) days: Option<Days>,
+    /// `true` for an own system.
+    pub(super) in_system: Option<bool>,
+    pub(super) system: Option<Told<String>>,
+    pub(super) receiver: Option<Told<HsaId>>,
+}
+
+#[derive(Debug)]
+pub(super) struct RouteDraft {
+    pub(super) place: Place,
+    pub(super) contract: Name,
+    pub(super) address: Name,
+    pub(super) days: Days,
+    pub(super) profile: Profile,
+    pub(super) target: TargetDraft,
+}
+
+#[derive(Debug)]
+pub(super) enum TargetDraft {
+    System(Told<Box<str>>),
+    Url(Arc<str>),
+}
+
+impl RouteDraft {
+    pub(super) fn key(&self) -> (Name, Name) {
+        (self.contract, self.address)
+    }
+}
+
+/// Reads and checks a whole folder.
+pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
+    let mut sorted: Vec<&Source> = sources.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    let files: Vec<Arc<str>> = sorted.iter().map(|it| it.name.as_str().into()).collect();
+    let mut found = Findings::default();
+    let mut draft = Draft::default();
+    let mut readable = bounds(&sorted, &mut found);
+    if readable {
+        for (file, source) in (0u16..).zip(&sorted) {
+            readable &= draft.read(file, &source.text, &mut found);
+        }
+    }
+    // Where a file could not be read, what others refer to may only be hidden in it.
+    if readable {
+        check::all(&mut draft, today, &mut found);
+    }
+    let table = if found.has_errors() {
+        None
+    } else {
+        build::table(draft, files.clone(), Generation::of(sources))
+    };
+    Loaded { table, findings: found.finish(&files) }
+}
+
+fn bounds(sources: &[&Source], found: &mut Findings) -> bool {
+    let bytes = sources.iter().fold(0usize, |sum, it| sum.saturating_add(it.text.len()));
+    if bytes <= limits::TAK_BYTES_MAX && sources.len() <= limits::TAK_FILES_MAX {
+        return true;
+    }
+    found.error(
+        Place::new(0, 1, 1),
+        format!("the folder holds {bytes} bytes in {} files", sources.len()),
+        format!(
+            "at most {} bytes in {} files are read: is it the right folder?",
+            limits::TAK_BYTES_MAX,
+            limits::TAK_FILES_MAX
+        ),
+    );
+    false
+}
+
+const TOP: [&str; 7] = ["platform", "hierarchy", "system", "county", "unit", "route", "permission"];
+
+impl Draft {
+    /// Reads one file; false where it is not TOML.
+    fn read(&mut self, file: u16, text: &str, found: &mut Findings) -> bool {
+        let lines = Lines::of(file, text);
+        let (table, faults) = DeTable::parse_recoverable(text);
+        for fault in &faults {
+            let at = fault.span().map_or(0, |it| it.start);
+            found.error(
+                lines.place(at),
+                format!("not TOML: {}", fault.message().replace('\n', " ")),
+                "this line or the one before it is not finished or not closed".to_owned(),
+            );
+        }
+        let top = Fields::top(table.get_ref(), &lines, !faults.is_empty());
+        top.only(&TOP, found);
+        if let Some(fields) = top.table("platform", "[platform]", found) {
+            self.read_platform(&fields, found);
+        }
+        if let Some(fields) = top.table("hierarchy", "[hierarchy]", found) {
+            self.read_climbing(&fields, found);
+        }
+        for fields in top.tables("system", "[[system]]", found) {
+            self.systems.push(system::system(&fields, found));
+        }
+        for fields in top.tables("county", "[[county]]", found) {
+            self.counties.push(unit::county(&fields, found));
+        }
+        for fields in top.tables("unit", "[[unit]]", found) {
+            self.units.push(unit::unit(&fields, found));
+        }
+        for fields in top.tables("route", "[[route]]", found) {
+            let row = self.route(&fields, found);
+            self.routes.extend(row);
+        }
+        for fields in top.tables("permission", "[[permission]]", found) {
+            let row = self.permission(&fields, found);
+            self.permissions.extend(row);
+        }
+        faults.is_empty()
+    }
+
+    fn read_platform(&mut self, fields: &Fields<'_>, f: &mut Findings) {
+        fields.only(
+            &[
+                "hsa_id",
+                "instance",
+                "inkorg",
+                "portal",
+                "onward",
+                "delimiter_contracts",
+                "delimiter_consumers",
+            ],
+            f,
+        );
+        if self.platform.is_some() {
+            let hint = "keep one of them: it is the gateway itself".to_owned();
+            f.error(fields.place, "[platform] is there twice".to_owned(), hint);
+        }
+        let consumers = fields.texts("delimiter_consumers", f).unwrap_or_default();
+        self.platform = Some(PlatformDraft {
+            place: fields.place,
+            hsa_id: fields.required_hsa_id("hsa_id", f).map(|it| it.value),
+            instance: owned(fields.required_text("instance", f)).map(|it| it.value),
+            inkorg: owned(fields.required_text("inkorg", f)),
+            portal: fields.required_hsa_id("portal", f),
+            onward: owned(fields.text("onward", f)),
+            delimiter_contracts: lower(fields.texts("delimiter_contracts", f)),
+            delimiter_consumers: consumers
+                .iter()
+                .filter_map(|it| consumer("delimiter_consumers", fields.what, it, f))
+                .collect(),
+        });
+    }
+
+    fn read_climbing(&mut self, fields: &Fields<'_>, f: &mut Findings) {
+        fields.only(&["routes", "routes_except", "permissions", "permissions_except"], f);
+        if self.climbing.is_some() {
+            let hint = "keep one of them".to_owned();
+            f.error(fields.place, "[hierarchy] is there twice".to_owned(), hint);
+        }
+        let mut climb = |switch: &str, except: &str| Climb {
+            enabled: fields.flag(switch, f).is_none_or(|it| it.value),
+            except: lower(fields.texts(except, f)),
+        };
+        self.climbing = Some(Climbing {
+            routes: climb("routes", "routes_except"),
+            permissions: climb("permissions", "permissions_except"),
+        });
+    }
+
+    fn route(&mut self, fields: &Fields<'_>, f: &mut Findings) -> Option<RouteDraft> {
+        fields.only(
+            &["contract", "logical_address", "system", "address", "profile", "from", "to"],
+            f,
+        );
+        let contract = contract(fields, f);
+        let address = logical_address(fields, f);
+        let profiles = [("rivtabp21", Profile::Rivtabp21), ("rivtabp20", Profile::Rivtabp20)];
+        let profile = match fields.has("profile") {
+            true => fields.word("profile", &profiles, f).map(|it| it.value),
+            false => Some(Profile::Rivtabp21),
+        };
+        let days = fields.days(f);
+        let target = target(fields, f);
+        Some(RouteDraft {
+            place: fields.place,
+            contract: self.names.give(contract?),
+            address: self.names.give(address?),
+            days: days?,
+            profile: profile?,
+            target: target?,
+        })
+    }
+
+    fn permission(&mut self, fields: &Fields<'_>, f: &mut Findings) -> Option<Permission> {
+        fields.only(&["consumer", "contract", "logical_address", "from", "to"], f);
+        fields.require("consumer", f);
+        let told = fields.text("consumer", f);
+        let consumer = told.and_then(|it| consumer("consumer", fields.what, &it, f));
+        let contract = contract(fields, f);
+        let address = logical_address(fields, f);
+        let days = fields.days(f);
+        Some(Permission {
+            consumer: self.names.give(consumer?.as_str()),
+            contract: self.names.give(contract?),
+            address: self.names.give(address?),
+            days: days?,
+            place: fields.place,
+        })
+    }
+}
+
+fn target(fields: &Fields<'_>, f: &mut Findings) -> Option<TargetDraft> {
+    match (fields.has("system"), fields.has("address")) {
+        (true, true) => {
+            f.error(
+                fields.key_place("address"),
+                "[[route]] has both \"system\" and \"address\"".to_owned(),
+                "keep one: a system's own URL is used, or the address given here".to_owned(),
+            );
+            None
+        }
+        (false, false) => {
+            fields.require("system", f);
+            None
+        }
+        (true, false) => fields.text("system", f).map(|it| TargetDraft::System(it.map(Into::into))),
+        (false, true) => {
+            let it = fields.any_text("address", f)?;
+            if it.value.trim().is_empty() {
+                f.warn(
+                    it.place,
+                    "the route has no address: calls get VP010".to_owned(),
+                    "give the URL, or name a system that has one".to_owned(),
+                );
+                return Some(TargetDraft::Url("".into()));
+            }
+            system::checked_url("address", fields.what, &it, f).map(TargetDraft::Url)
+        }
+    }
+}
+
+/// A service contract's namespace, by TAK's own rule for its characters.
+fn contract<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str> {
+    let it = fields.required_text("contract", f)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+    if !it.value.chars().all(plain) || it.value.len() > 255 {
+        f.error(
+            it.place,
+            format!("\"contract\" of {} is not a namespace: \"{}\"", fields.what, it.value),
+            "letters, digits and _ . : - only, at most 255, as \
+             urn:riv:<domain>:<Interaction>Responder:<version>"
+                .to_owned(),
+        );
+        return None;
+    }
+    let version = it.value.rsplit_once("Responder:").map(|(_, version)| version);
+    if !version.is_some_and(|v| !v.is_empty() && v.bytes().all(|c| c.is_ascii_digit())) {
+        f.warn(
+            it.place,
+            format!("\"{}\" does not end as a service contract does", it.value),
+            "as urn:riv:<domain>:<Interaction>Responder:<major version>".to_owned(),
+        );
+    }
+    Some(it.value)
+}
+
+/// `*`, or a logical address by TAK's own rule for its characters.
+fn logical_address<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str> {
+    let it = fields.required_text("logical_address", f)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    if it.value == "*" || (it.value.chars().all(plain) && it.value.len() <= 255) {
+        return Some(it.value);
+    }
+    f.error(
+        it.place,
+        format!("\"logical_address\" of {} is not an address: \"{}\"", fields.what, it.value),
+        "write \"*\", or letters, digits, \"-\" and \"_\", at most 255".to_owned(),
+    );
+    None
+}
+
+/// A caller's HSA-id. What a TAK holds was made elsewhere, so its form is not checked in full.
+fn consumer(key: &str, what: &str, it: &Told<&str>, f: &mut Findings) -> Option<HsaId> {
+    match HsaId::parse(it.value) {
+        Ok(id) => Some(id),
+        Err(why) => {
+            f.error(
+                it.place,
+                format!("\"{key}\" of {what} is not an HSA-id: \"{}\" ({why})", it.value),
+                "the id in the caller's certificate".to_owned(),
+            );
+            None
+        }
+    }
+}
+
+fn owned(it: Option<Told<&str>>) -> Option<Told<String>> {
+    it.map(|it| it.map(|text| text.trim().to_owned()))
+}
+
+fn lower(texts: Option<Vec<Told<&str>>>) -> Vec<String> {
+    texts.unwrap_or_default().iter().map(|it| it.value.trim().to_ascii_lowercase()).collect()
+}

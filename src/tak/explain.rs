@@ -1,0 +1,203 @@
+//! A decision told step by step, for the person who asks why.
+
+use std::fmt::{self, Write as _};
+
+use super::decide::{Decision, Destination, Handling, Question, Stage, Step, Verdict, Via};
+use super::rows::Target;
+use super::{Method, Table};
+use crate::clock;
+
+/// A decision with every step in words. `Display` gives the whole text.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// What [`Table::decide`] answers to the same question.
+    pub decision: Decision,
+    /// The question.
+    pub question: String,
+    /// One line for each step: what was tried, what came of it, and `file:line`.
+    pub steps: Vec<String>,
+    /// The answer.
+    pub answer: Vec<String>,
+}
+
+impl Table {
+    /// Decides, and tells how it came about.
+    #[must_use]
+    pub fn explain(&self, question: &Question<'_>) -> Explanation {
+        let decision = self.decide(question);
+        let mut answer = self.answer(&decision);
+        answer.push(format!("configuration: {}", self.generation));
+        let asked = format!(
+            "{} calls {} at \"{}\" ({}) on {}, Swedish day {}",
+            question.caller,
+            question.contract,
+            question.address,
+            question.profile,
+            question.at,
+            clock::swedish_day(question.at),
+        );
+        let steps = decision.trail.iter().map(|it| self.tell(question, it)).collect();
+        Explanation { decision, question: asked, steps, answer }
+    }
+
+    fn tell(&self, question: &Question<'_>, step: &Step) -> String {
+        let mut line = format!("{:<10} {}", stage(step.stage), self.tried(question, step));
+        if let Some(row) = step.row {
+            let content = self.content(step.stage, row.place);
+            let days = if row.days == super::Days::ALL {
+                String::new()
+            } else {
+                format!(" [{}]", row.days)
+            };
+            push(&mut line, format_args!(": {content}{days}"));
+        }
+        push(&mut line, format_args!(": {}", verdict(step)));
+        if let Some(row) = step.row {
+            push(&mut line, format_args!(" ({}:{})", self.file(row.place), row.place.line()));
+        }
+        line
+    }
+
+    fn tried(&self, question: &Question<'_>, step: &Step) -> String {
+        let address = step.address.as_deref().unwrap_or(match step.via {
+            Via::Standard => "*",
+            Via::Asked | Via::Token | Via::Parent => question.address,
+        });
+        match step.via {
+            Via::Asked if step.stage == Stage::County => self
+                .unit_of(address)
+                .and_then(|it| self.county(&it.county))
+                .map_or_else(|| "?".to_owned(), |it| format!("{} {}", it.code, it.name)),
+            Via::Asked => format!("\"{address}\""),
+            Via::Token => format!("\"{address}\" (part of the address)"),
+            Via::Parent => format!("\"{address}\" (above it in the organisation)"),
+            Via::Standard => "\"*\" (standard)".to_owned(),
+        }
+    }
+
+    /// What the row at a place says.
+    fn content(&self, stage: Stage, place: super::Place) -> String {
+        match stage {
+            Stage::Portal => "the 1177 platform".to_owned(),
+            Stage::County => "county".to_owned(),
+            Stage::Unit => {
+                let unit = self.units.values().find(|it| it.place == place);
+                unit.map_or_else(String::new, |it| format!("unit {}", it.name))
+            }
+            Stage::Handling => {
+                let periods = self.units.values().flat_map(|it| &it.handling);
+                let found = periods.into_iter().find(|it| it.place == place);
+                found.map_or_else(String::new, |it| method(&it.method))
+            }
+            Stage::Route => {
+                let found = self.routes.iter().find(|it| it.place == place);
+                found.map_or_else(String::new, |it| match &it.target {
+                    Target::System(system) => format!(
+                        "route to system {} ({})",
+                        system.id.as_deref().unwrap_or("?"),
+                        it.profile
+                    ),
+                    Target::Url(url) => format!("route to {url} ({})", it.profile),
+                })
+            }
+            Stage::Permission => "permission".to_owned(),
+        }
+    }
+
+    fn unit_of(&self, address: &str) -> Option<std::sync::Arc<super::Unit>> {
+        crate::id::HsaId::parse(address).ok().and_then(|it| self.unit(&it))
+    }
+
+    fn answer(&self, decision: &Decision) -> Vec<String> {
+        match &decision.outcome {
+            Err(denial) => vec![
+                format!("answer: refused, {}", denial.code()),
+                format!("to the caller: {}", denial.text()),
+                format!("detail: {}", denial.detail()),
+            ],
+            Ok(Destination::Handling) => {
+                vec!["answer: allowed; an event of the handling, kept and passed on".to_owned()]
+            }
+            Ok(Destination::Forward { system, url, profile, timeout }) => {
+                let name = system.as_ref().map_or("", |it| it.name.as_str());
+                let seconds = timeout.as_secs_f64();
+                vec![
+                    format!("answer: allowed; passed on to {url} ({profile})"),
+                    format!("system: {name}; answer within {seconds} s"),
+                ]
+            }
+            Ok(Destination::Keep { unit, handling }) => {
+                let how = match handling {
+                    Handling::Store => "the built-in store".to_owned(),
+                    Handling::System { system, receiver } => format!(
+                        "system {} as {receiver}",
+                        system.id.as_deref().unwrap_or(&system.name)
+                    ),
+                };
+                vec![format!("answer: allowed; kept for {} ({}): {how}", unit.hsa_id, unit.name)]
+            }
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.question)?;
+        for (at, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>3}. {step}", at + 1)?;
+        }
+        for line in &self.answer {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn method(method: &Method) -> String {
+    match method {
+        Method::Store => "built-in store".to_owned(),
+        Method::System { system, receiver } => {
+            let id = system.id.as_deref().unwrap_or(&system.name);
+            match receiver {
+                Some(receiver) => format!("system {id} as {receiver}"),
+                None => format!("system {id}"),
+            }
+        }
+    }
+}
+
+const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Portal => "portal",
+        Stage::Unit => "unit",
+        Stage::County => "county",
+        Stage::Handling => "handling",
+        Stage::Route => "route",
+        Stage::Permission => "permission",
+    }
+}
+
+const fn verdict(step: &Step) -> &'static str {
+    match step.verdict {
+        Verdict::Won => "won",
+        Verdict::NoRow => match step.stage {
+            Stage::Portal => "not the 1177 platform's address",
+            Stage::Unit => "no such unit",
+            Stage::County => "no such county",
+            Stage::Handling | Stage::Route | Stage::Permission => "no row",
+        },
+        Verdict::NotYet => "lost, not yet in effect",
+        Verdict::Over => "lost, no longer in effect",
+        Verdict::OtherProfile => "lost, another route is of the call's profile",
+        Verdict::OneOfSeveral => "lost, several routes fit and nothing tells them apart",
+        Verdict::NotLive => "not live",
+        Verdict::DelimiterNotAllowed => "an A#B address is not open to this caller and contract",
+    }
+}
+
+fn push(line: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    if line.write_fmt(text).is_err() {
+        line.push('?');
+    }
+}

@@ -1,0 +1,143 @@
+//! What is wrong with a routing configuration, and exactly where.
+
+use serde::Serialize;
+
+/// Whether a finding stops the configuration from being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// The configuration is used; somebody should look.
+    Warning,
+}
+
+/// One thing found in a routing configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Name of the source.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Character on the line, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A place in a configuration. [`super::Table::file`] names its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    file: u16,
+    column: u16,
+    line: u32,
+}
+
+impl Place {
+    pub(super) fn new(file: u16, line: u32, column: u16) -> Self {
+        Self { file, line, column }
+    }
+
+    pub(super) fn file_index(self) -> usize {
+        usize::from(self.file)
+    }
+
+    /// Line, from 1.
+    #[must_use]
+    pub fn line(self) -> u32 {
+        self.line
+    }
+
+    /// Character on the line, from 1.
+    #[must_use]
+    pub fn column(self) -> u32 {
+        self.column.into()
+    }
+}
+
+/// Where the lines of one text begin.
+pub(super) struct Lines<'a> {
+    file: u16,
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(file: u16, text: &'a str) -> Self {
+        let starts =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
+        Self { file, text, starts: starts.collect() }
+    }
+
+    /// The place of a byte of the text.
+    pub(super) fn place(&self, byte: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = self.text.get(start..byte).map_or(0, |it| it.chars().count());
+        Place::new(
+            self.file,
+            u32::try_from(line).unwrap_or(u32::MAX),
+            u16::try_from(before + 1).unwrap_or(u16::MAX),
+        )
+    }
+}
+
+/// Findings under way. Counted and bounded, so that a folder of nonsense cannot fill the memory.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Vec<(Place, Severity, String, Option<String>)>,
+    errors: usize,
+    left_out: usize,
+}
+
+impl Findings {
+    pub(super) fn error(&mut self, place: Place, message: String, hint: impl Into<Option<String>>) {
+        self.errors += 1;
+        self.push(place, Severity::Error, message, hint.into());
+    }
+
+    pub(super) fn warn(&mut self, place: Place, message: String, hint: impl Into<Option<String>>) {
+        self.push(place, Severity::Warning, message, hint.into());
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    fn push(&mut self, place: Place, severity: Severity, message: String, hint: Option<String>) {
+        let full = self.found.len() >= crate::limits::TAK_FINDINGS_MAX;
+        // An error always finds room: a refusal must say why.
+        if full && (severity == Severity::Warning || self.errors > 1) {
+            self.left_out += 1;
+        } else {
+            self.found.push((place, severity, message, hint));
+        }
+    }
+
+    /// In order of file and place.
+    pub(super) fn finish(mut self, files: &[std::sync::Arc<str>]) -> Vec<Finding> {
+        self.found.sort();
+        if self.left_out > 0
+            && let Some((place, ..)) = self.found.last()
+        {
+            let more = format!("{} more findings are not shown", self.left_out);
+            let hint = Some("mend those that are shown and check again".to_owned());
+            self.found.push((*place, Severity::Warning, more, hint));
+        }
+        let name = |place: Place| files.get(place.file_index()).map_or("?", AsRef::as_ref);
+        let finding = |(place, severity, message, hint): (Place, _, _, _)| Finding {
+            severity,
+            file: name(place).to_owned(),
+            line: place.line(),
+            column: place.column(),
+            message,
+            hint,
+        };
+        self.found.into_iter().map(finding).collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Facts about routing, one file for each kind.
