@@ -33,7 +33,8 @@ pub mod admin;
 pub mod gateway;
 
 // Assembly.
-pub mod app;
-pub mod cli;
 pub mod config;
+pub mod app;
 pub mod simulators;
+pub mod demo;
+pub mod cli;

@@ -1,3 +1,7 @@
 //! Reads the command line, runs one command, turns its end into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    klagomal::cli::main()
+}

@@ -111,9 +111,7 @@ impl Current {
             Ok(routing) => {
                 *last = None;
                 let changed = routing.table.generation() != self.get().table.generation();
-                if changed {
-                    self.routing.store(Arc::new(routing));
-                }
+                self.routing.store(Arc::new(routing));
                 Ok(changed)
             }
             Err(error) => {
