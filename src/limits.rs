@@ -77,3 +77,21 @@ const _: () = assert!(
         + SKELETON_BYTES_MAX as u64
         <= MESSAGE_BYTES_MAX
 );
+
+/// Files in one message before it is refused as an attack. Above the contracts' counts, so that a
+/// few too many are answered with the rule that they break.
+pub const MESSAGE_FILES_MAX: usize = 32;
+
+/// The qualified name of an element or attribute; the longest of a known contract is under 60.
+pub const XML_NAME_BYTES_MAX: usize = 256;
+
+/// Elements in one document: the largest list of codes and every field come to under 3 000.
+pub const XML_ELEMENTS_MAX: usize = 10_000;
+
+/// Characters of a fault's text and detail that are kept from another's answer.
+pub const FAULT_CHARS_MAX: usize = 2_000;
+
+/// What is read of an answer from 1177 Inkorg; a result is about 1 KB.
+pub const INBOX_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(HANDLER_ATTACHMENTS_MAX < MESSAGE_FILES_MAX);
