@@ -78,6 +78,7 @@ const _: () = assert!(
         <= MESSAGE_BYTES_MAX
 );
 
+<<<<<<< HEAD
 /// One file of the routing folder. 100 000 routes and 300 000 permissions are about 60 MB of TOML.
 pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// An unused connection to a producer is closed after this long: shorter than the minute after
@@ -108,3 +109,22 @@ pub const TAK_CLIMB_STEPS_MAX: usize = 64;
 
 /// A logical address in a call; TAK holds at most 255, and two joined by `#` may come.
 pub const LOGICAL_ADDRESS_CHARS_MAX: usize = 1024;
+=======
+/// Files in one message before it is refused as an attack. Above the contracts' counts, so that a
+/// few too many are answered with the rule that they break.
+pub const MESSAGE_FILES_MAX: usize = 32;
+
+/// The qualified name of an element or attribute; the longest of a known contract is under 60.
+pub const XML_NAME_BYTES_MAX: usize = 256;
+
+/// Elements in one document: the largest list of codes and every field come to under 3 000.
+pub const XML_ELEMENTS_MAX: usize = 10_000;
+
+/// Characters of a fault's text and detail that are kept from another's answer.
+pub const FAULT_CHARS_MAX: usize = 2_000;
+
+/// What is read of an answer from 1177 Inkorg; a result is about 1 KB.
+pub const INBOX_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(HANDLER_ATTACHMENTS_MAX < MESSAGE_FILES_MAX);
+>>>>>>> rivta
