@@ -24,7 +24,7 @@ use crate::complaint::message::{
 };
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
-use crate::rivta::original::Original;
+use crate::soap::Original;
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, SubmitError, Transaction};
 use record::{RECORD_VERSION, Receipt, Record};
@@ -70,8 +70,10 @@ pub struct Envelope {
     pub original_consumer: Option<String>,
     pub on_behalf_of: Option<String>,
     pub correlation_id: String,
-    /// The message as received; absent for steps made in the built-in store.
+    /// The message as received.
     pub original: Option<Original>,
+    /// What was not as it should be in optional fields.
+    pub remarks: Vec<Remark>,
 }
 
 /// What the configuration says at the time of a message.

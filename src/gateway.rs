@@ -1,1 +1,386 @@
-//! (being built)
+//! The request path: one list of steps from a call to its answer.
+//!
+//! Reading, deciding and committing are other parts' work; nothing here knows how a case is stored
+//! or sent.
+
+mod callers;
+mod intake;
+mod refusal;
+mod reply;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
+use crate::complaint::command::{Parties, Reception};
+use crate::complaint::event::Destination as Goes;
+use crate::complaint::message::{FromHandler, ProcessComplaintHandling, RecipientKind};
+use crate::id::HsaId;
+use crate::listen::{Connection, PeerState, next_chunk};
+use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
+use crate::routing::{Current, Routing};
+use crate::soap::{Head, MessageReader, Original, ReadError, Skeleton};
+use crate::tak::{self, Destination, Handling, Platform, Question, Unit};
+use crate::telemetry::Chain;
+use callers::CallHeaders;
+use intake::{FileError, Files};
+pub use refusal::Refusal;
+pub use reply::{Reply, ReplyBody};
+
+/// The gateway's door. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    cases: Cases,
+    routing: Current,
+    calls: Arc<Semaphore>,
+    /// What addresses in our WSDLs begin with, when not the address that the caller used.
+    base_url: Option<String>,
+    message_bytes_max: u64,
+}
+
+/// What a call came to, beside its answer: for the log line.
+struct Told {
+    contract: String,
+    address: String,
+    outcome: String,
+}
+
+/// A message that is off the wire.
+struct Message {
+    head: Head,
+    skeleton: Skeleton,
+    files: Vec<FileSeen>,
+    destination: Destination,
+}
+
+impl Gateway {
+    /// A door to these cases, routed by the configuration in force.
+    #[must_use]
+    pub fn new(
+        cases: Cases,
+        routing: Current,
+        base_url: Option<String>,
+        limits: &crate::config::Limits,
+    ) -> Self {
+        Self {
+            cases,
+            routing,
+            calls: Arc::new(Semaphore::new(limits.calls_in_flight)),
+            base_url,
+            message_bytes_max: limits.message_bytes,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(
+        &self,
+        connection: &Connection,
+        request: http::Request<Incoming>,
+    ) -> Reply {
+        let headers = CallHeaders::of(request.headers());
+        let correlation = headers.correlation_id.clone();
+        let caller = connection.peer().hsa_id.clone();
+        if let PeerState::Refused(why) = connection.peer_state() {
+            let refusal = Refusal::Peer(why.to_string());
+            tracing::warn!(call.id = %correlation, call.caller = %caller, "refused: {refusal}: {why}");
+            return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
+        }
+        if request.method() == Method::GET {
+            return self.describe(&request, &correlation);
+        }
+        let started = self.cases.now();
+        let mut told = Told {
+            contract: String::new(),
+            address: String::new(),
+            outcome: String::new(),
+        };
+        let reply = match self.call(connection, request, headers, &mut told).await {
+            Ok(answer) => reply::xml(StatusCode::OK, answer, &correlation),
+            Err(refusal) => {
+                told.outcome = format!("refused: {}", Chain(&refusal));
+                reply::fault(&refusal, &self.instance(), &correlation)
+            }
+        };
+        let ms = self.cases.now().duration_since(started).as_millis();
+        tracing::info!(
+            call.id = %correlation, call.caller = %caller, call.contract = %told.contract,
+            call.address = %told.address, call.status = reply.status().as_u16(), call.ms = ms,
+            "{}", told.outcome
+        );
+        reply
+    }
+
+    async fn call(
+        &self,
+        connection: &Connection,
+        request: http::Request<Incoming>,
+        headers: CallHeaders,
+        told: &mut Told,
+    ) -> Result<String, Refusal> {
+        let _place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let routing = self.routing.get();
+        let message = self.receive(connection, request, &routing, told).await?;
+        let reading = match rivta::read(&message.skeleton, &message.files) {
+            Ok(reading) => reading,
+            Err(Rejection::Malformed { path, what }) => {
+                return Err(Refusal::Malformed { path, what });
+            }
+            Err(Rejection::Invalid { field, rule }) => {
+                told.outcome = format!("not valid: {field}");
+                return Ok(reply::invalid(interaction(&message.head)?, &field, &rule));
+            }
+        };
+        self.keep(connection, &routing, message, reading, headers, told).await
+    }
+
+    /// Reads a message while it arrives. The decision is made as soon as its head is there, so that
+    /// what is refused is not read to its end.
+    async fn receive(
+        &self,
+        connection: &Connection,
+        request: http::Request<Incoming>,
+        routing: &Routing,
+        told: &mut Told,
+    ) -> Result<Message, Refusal> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut reader = MessageReader::new(content_type.as_deref())?;
+        let mut files = Files::new(self.cases.blobs().clone());
+        let mut body = request.into_body();
+        let mut decided = None;
+        let mut read: u64 = 0;
+        while let Some(chunk) = next_chunk(&mut body)
+            .await
+            .map_err(|error| Refusal::Body(Chain(&error).to_string()))?
+        {
+            read += chunk.len() as u64;
+            if read > self.message_bytes_max {
+                return Err(ReadError::Size.into());
+            }
+            let parts = reader.push(&chunk)?;
+            if decided.is_none()
+                && let Some(head) = reader.head()
+            {
+                decided = Some(self.decide(connection, head, routing, told)?);
+            }
+            files = files.take(parts).await.map_err(unavailable)?;
+        }
+        let (head, skeleton, parts) = reader.finish()?;
+        let destination = match decided {
+            Some(destination) => destination,
+            None => self.decide(connection, &head, routing, told)?,
+        };
+        let files = files.take(parts).await.map_err(unavailable)?;
+        let files = files.finish().await.map_err(unavailable)?;
+        Ok(Message { head, skeleton, files, destination })
+    }
+
+    fn decide(
+        &self,
+        connection: &Connection,
+        head: &Head,
+        routing: &Routing,
+        told: &mut Told,
+    ) -> Result<Destination, Refusal> {
+        told.contract = head.contract.to_string();
+        told.address = reply::visible(&head.address);
+        let question = Question {
+            caller: &connection.peer().hsa_id,
+            contract: &head.contract,
+            address: &head.address,
+            profile: match head.profile {
+                crate::soap::Profile::Rivtabp20 => tak::Profile::Rivtabp20,
+                crate::soap::Profile::Rivtabp21 => tak::Profile::Rivtabp21,
+            },
+            at: self.cases.now(),
+        };
+        let destination =
+            routing.table.decide(&question).outcome.map_err(Refusal::Routing)?;
+        match destination {
+            Destination::Forward { .. } => Err(Refusal::NotKept(head.contract.to_string())),
+            Destination::Keep { .. } | Destination::Handling => {
+                head.check_understood()?;
+                Ok(destination)
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        connection: &Connection,
+        routing: &Routing,
+        message: Message,
+        reading: Reading,
+        headers: CallHeaders,
+        told: &mut Told,
+    ) -> Result<String, Refusal> {
+        let interaction = interaction(&message.head)?;
+        let original = original(&message)?;
+        let envelope = Envelope {
+            sender: connection.peer().hsa_id.clone(),
+            original_consumer: headers.original_consumer,
+            on_behalf_of: headers.on_behalf_of,
+            correlation_id: headers.correlation_id,
+            original,
+            remarks: reading.remarks,
+        };
+        let mut grounds = grounds(routing);
+        let outcome = match reading.request {
+            Request::Complaint(complaint) => {
+                let Destination::Keep { unit, handling } = &message.destination else {
+                    return Err(Refusal::NotKept(message.head.contract.to_string()));
+                };
+                grounds.reception = Some(reception(&routing.table, unit, handling));
+                let addressed = unit.hsa_id.clone();
+                self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
+            }
+            Request::Handling(handling) => {
+                grounds.reception = self.reception_of(routing, &handling, &envelope.sender)?;
+                self.cases.accept_handling(*handling, envelope, grounds).await
+            }
+        };
+        answer(interaction, outcome, told)
+    }
+
+    /// What the configuration says of the unit that a case is registered for or transferred to.
+    fn reception_of(
+        &self,
+        routing: &Routing,
+        message: &ProcessComplaintHandling,
+        sender: &HsaId,
+    ) -> Result<Option<Reception>, Refusal> {
+        let at = crate::clock::swedish_day(self.cases.now());
+        let unit = match &message.content {
+            FromHandler::Registration(it) => &it.complaint.recipient.unit.hsa_id,
+            FromHandler::Transfer(it) => &it.to_unit.hsa_id,
+            FromHandler::Acknowledgement(_)
+            | FromHandler::PartialReply(_)
+            | FromHandler::Question(_)
+            | FromHandler::Reply(_)
+            | FromHandler::PlaceCorrection(_)
+            | FromHandler::Closure(_) => return Ok(None),
+        };
+        let Some(unit) = routing.table.unit(unit) else { return Ok(None) };
+        let Some(handling) = tak::handling_on(unit, at) else { return Ok(None) };
+        let reception = reception(&routing.table, unit, &handling);
+        let registers = matches!(message.content, FromHandler::Registration(_));
+        let own = matches!(&reception.destination, Goes::System { hsa_id, .. } if hsa_id == sender);
+        // A system registers cases only for the units that it handles.
+        Ok((!registers || own).then_some(reception))
+    }
+
+    fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
+        let path = request.uri().path();
+        let query = request.uri().query().unwrap_or_default();
+        let base = self.base_url.clone().unwrap_or_else(|| base_url(request.headers()));
+        reply::description(path, query, &base, correlation)
+    }
+
+    fn instance(&self) -> String {
+        self.routing.get().table.platform().instance.clone()
+    }
+}
+
+/// What the configuration says now, for steps that are made without a message.
+#[must_use]
+pub fn grounds(routing: &Routing) -> Grounds {
+    let platform: &Platform = routing.table.platform();
+    Grounds {
+        parties: Parties {
+            portal: platform.portal.clone(),
+            inkorg: platform.inkorg.clone(),
+            onward: platform.onward.clone(),
+        },
+        generation: routing.table.generation().to_string(),
+        reception: None,
+        codes: Arc::clone(&routing.codes),
+    }
+}
+
+fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception {
+    let destination = match handling {
+        Handling::Store => Goes::Store,
+        Handling::System { system, receiver } => Goes::System {
+            id: system.id.clone().unwrap_or_default(),
+            hsa_id: system.hsa_id.clone(),
+            receiver: receiver.clone(),
+        },
+    };
+    let kind = if table.is_patient_advisory_committee(&unit.hsa_id) {
+        RecipientKind::PatientAdvisoryCommittee
+    } else {
+        RecipientKind::CareProvider
+    };
+    Reception {
+        receiver: unit.hsa_id.clone(),
+        receiver_name: unit.name.clone(),
+        county: unit.county.clone(),
+        kind,
+        destination,
+    }
+}
+
+fn interaction(head: &Head) -> Result<Interaction, Refusal> {
+    Interaction::of(head.contract.as_str(), &head.operation).ok_or_else(|| Refusal::Malformed {
+        path: head.operation.clone(),
+        what: "elementet hör inte till tjänstekontraktet".to_owned(),
+    })
+}
+
+/// The message as it came, with its files named: what a relay sends on byte for byte.
+fn original(message: &Message) -> Result<Option<Original>, Refusal> {
+    let files: Vec<(String, u64)> =
+        message.files.iter().map(|file| (file.sha256.clone(), file.bytes)).collect();
+    let original = Original::of(message.skeleton.clone(), &message.head, &files);
+    original.map(Some).ok_or_else(|| Refusal::Body("files and their places differ".to_owned()))
+}
+
+fn answer(
+    interaction: Interaction,
+    outcome: Result<Accepted, NotAccepted>,
+    told: &mut Told,
+) -> Result<String, Refusal> {
+    match outcome {
+        Ok(accepted) => {
+            let word = if accepted.repeated { "already received" } else { "accepted" };
+            told.outcome = format!("{word}: {}", accepted.receipt.number);
+            Ok(reply::accepted(interaction, &accepted))
+        }
+        Err(NotAccepted::Refused(refusal)) => {
+            told.outcome = reply::refused_name(&refusal).to_owned();
+            Ok(reply::refused(interaction, &refusal))
+        }
+        Err(NotAccepted::Reused) => {
+            told.outcome = "message id reused".to_owned();
+            Ok(reply::reused(interaction))
+        }
+        Err(error @ NotAccepted::Unavailable(_)) => {
+            Err(Refusal::Unavailable(Chain(&error).to_string()))
+        }
+    }
+}
+
+fn unavailable(error: FileError) -> Refusal {
+    Refusal::Unavailable(Chain(&error).to_string())
+}
+
+/// The address that the caller used, from `Host`; the door speaks HTTPS only.
+fn base_url(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("https://{host}")
+}
+
+/// A new log id (UUID), quoted in an answer and found in the log.
+fn log_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// A body in one piece.
+fn whole(text: impl Into<Bytes>) -> ReplyBody {
+    http_body_util::Full::new(text.into())
+}

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::complaint::event::{Debt, Event, Incoming, ItemId, Outcome, Owed};
-use crate::complaint::message::Ii;
+use crate::complaint::message::{Ii, Remark};
 use crate::complaint::registration::RegistrationNumber;
-use crate::rivta::original::Original;
+use crate::soap::Original;
 
 /// The version that this program writes. It reads this one and every older one.
 pub const RECORD_VERSION: u16 = 1;
@@ -25,6 +25,9 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incoming: Option<Incoming>,
     pub event: Event,
+    /// What was not as it should be in optional fields, outside a complaint, which has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
     /// What is owed to others because of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed: Vec<Owed>,

@@ -1,0 +1,147 @@
+//! Answers as they go on the wire.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+use super::refusal::Refusal;
+use super::{log_id, whole};
+use crate::cases::Accepted;
+use crate::complaint::command;
+use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode, wsdl};
+
+/// The body of an answer.
+pub type ReplyBody = Full<Bytes>;
+
+/// An answer.
+pub type Reply = Response<ReplyBody>;
+
+/// The exact form that consumers of the national platform are used to.
+const XML: &str = "text/xml; charset=utf-8";
+
+/// Characters of a value from outside that a log line shows.
+const VISIBLE_CHARS_MAX: usize = 80;
+
+pub(super) fn xml(status: StatusCode, text: String, correlation: &str) -> Reply {
+    with(status, XML, text, correlation)
+}
+
+/// HTTP 500 for every fault: nothing else reaches a consumer through the national platform.
+pub(super) fn fault(refusal: &Refusal, instance: &str, correlation: &str) -> Reply {
+    let text = refusal.fault(instance).write();
+    xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation)
+}
+
+pub(super) fn closing(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// `?wsdl` and `?xsd=…`; anything else asked with GET is told what there is.
+pub(super) fn description(path: &str, query: &str, base: &str, correlation: &str) -> Reply {
+    let asked = query.split('&').find_map(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        match name.to_ascii_lowercase().as_str() {
+            "wsdl" => wsdl::wsdl(path, base),
+            "xsd" => wsdl::xsd(path, value, base),
+            _ => None,
+        }
+    });
+    match asked {
+        Some(text) => xml(StatusCode::OK, text, correlation),
+        None => {
+            let mut text = "Det finns ingen WSDL på den här adressen. Det finns:\n".to_owned();
+            for path in wsdl::paths() {
+                text.push_str(&format!("{base}{path}?wsdl\n"));
+            }
+            with(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text, correlation)
+        }
+    }
+}
+
+fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {
+    let mut reply = Response::new(whole(text));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(value) = HeaderValue::from_str(correlation) {
+        headers.insert("x-skltp-correlation-id", value);
+    }
+    reply
+}
+
+pub(super) fn accepted(interaction: Interaction, accepted: &Accepted) -> String {
+    let receipt = &accepted.receipt;
+    let mut answer = empty(ResultCode::Ok);
+    if accepted.repeated {
+        answer.result_code = ResultCode::Info;
+        answer.subcode = Some("ALREADY_RECEIVED".to_owned());
+        answer.message = Some("Meddelandet är redan mottaget.".to_owned());
+    }
+    answer.case_id = Some(receipt.case.clone());
+    answer.registration_number = Some(receipt.number.to_string());
+    answer.received = Some(receipt.received);
+    answer.write(interaction)
+}
+
+pub(super) fn reused(interaction: Interaction) -> String {
+    let mut answer = error(ErrorCode::ValidationError);
+    answer.subcode = Some("MESSAGE_ID_REUSED".to_owned());
+    answer.message =
+        Some("messageId: har redan använts för ett meddelande med annat innehåll".to_owned());
+    answer.write(interaction)
+}
+
+pub(super) fn invalid(interaction: Interaction, field: &str, rule: &str) -> String {
+    let mut answer = error(ErrorCode::ValidationError);
+    answer.message = Some(format!("{field}: {rule}"));
+    answer.write(interaction)
+}
+
+pub(super) fn refused(interaction: Interaction, refusal: &command::Refusal) -> String {
+    let code = match refusal {
+        command::Refusal::Invalid { .. } => ErrorCode::ValidationError,
+        command::Refusal::NotFound => ErrorCode::NotFound,
+        command::Refusal::State(_) => ErrorCode::InvalidState,
+        command::Refusal::Denied(_) => ErrorCode::AccessDenied,
+    };
+    let mut answer = error(code);
+    answer.message = Some(refusal.to_string());
+    answer.write(interaction)
+}
+
+/// What a refusal is called in the log: never its text, which can name fields of a person.
+pub(super) fn refused_name(refusal: &command::Refusal) -> &'static str {
+    match refusal {
+        command::Refusal::Invalid { .. } => "not valid",
+        command::Refusal::NotFound => "case not found",
+        command::Refusal::State(_) => "not in this state",
+        command::Refusal::Denied(_) => "access denied",
+    }
+}
+
+fn error(code: ErrorCode) -> Answer {
+    Answer { error_code: Some(code), ..empty(ResultCode::Error) }
+}
+
+fn empty(result_code: ResultCode) -> Answer {
+    Answer {
+        result_code,
+        error_code: None,
+        subcode: None,
+        log_id: log_id(),
+        message: None,
+        case_id: None,
+        registration_number: None,
+        received: None,
+    }
+}
+
+/// A value from outside that a log line can show: bounded, and with nothing that breaks a line.
+pub(super) fn visible(text: &str) -> String {
+    text.trim()
+        .chars()
+        .take(VISIBLE_CHARS_MAX)
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
+}
