@@ -78,7 +78,6 @@ const _: () = assert!(
         <= MESSAGE_BYTES_MAX
 );
 
-<<<<<<< HEAD
 /// One file of the routing folder. 100 000 routes and 300 000 permissions are about 60 MB of TOML.
 pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// An unused connection to a producer is closed after this long: shorter than the minute after
@@ -109,7 +108,6 @@ pub const TAK_CLIMB_STEPS_MAX: usize = 64;
 
 /// A logical address in a call; TAK holds at most 255, and two joined by `#` may come.
 pub const LOGICAL_ADDRESS_CHARS_MAX: usize = 1024;
-=======
 /// Files in one message before it is refused as an attack. Above the contracts' counts, so that a
 /// few too many are answered with the rule that they break.
 pub const MESSAGE_FILES_MAX: usize = 32;
@@ -127,4 +125,42 @@ pub const FAULT_CHARS_MAX: usize = 2_000;
 pub const INBOX_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(HANDLER_ATTACHMENTS_MAX < MESSAGE_FILES_MAX);
->>>>>>> rivta
+/// A file of certificates or revocation lists. Large authorities' lists are a few megabytes.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Certificates from a leaf to its root; SITHS uses three.
+pub const CHAIN_LENGTH_MAX: usize = 8;
+
+/// How long a revocation list is used past its `nextUpdate`: until the next working morning.
+pub const LIST_GRACE_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// After the first sign of a changed file: long enough for the others of the same change.
+pub const WATCH_QUIET: Duration = Duration::from_millis(500);
+
+/// Certificate files are looked at this often even when no change was reported (network disks).
+pub const WATCH_POLL: Duration = Duration::from_secs(60);
+
+/// A kept connection without a request. Longer than the platform's five minutes, so that the
+/// platform closes first and never writes a request into a closing connection.
+pub const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(330);
+
+/// Headers of one request.
+pub const HTTP_HEADERS_MAX: usize = 100;
+
+/// Request line and headers together; a forwarded certificate chain is about 7 KB.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What is buffered of one connection, each way.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// A peer that takes nothing of what we write for this long is gone.
+pub const WRITE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Waiting for file descriptors and the like before accepting again.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The least time between two log lines on the same overload.
+pub const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// A connection that is to end and has nothing in flight gets this long to part politely.
+pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);

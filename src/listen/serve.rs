@@ -1,0 +1,376 @@
+//! Accepting, the handshake, the requests of a connection, and the end of them all.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Connection, Overdue, PeerState};
+use super::io::{Answered, Told};
+use super::{Service, Settings};
+use crate::limits;
+use crate::tls::{HandshakeFault, Reason, ServerTls};
+
+/// How a door closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Requests that were still being answered when patience ran out.
+    pub cut: usize,
+}
+
+/// What all connections of a door share.
+struct Door<S> {
+    service: S,
+    tls: Option<Arc<ServerTls>>,
+    settings: Settings,
+    /// No new requests; those in flight go on.
+    stop: CancellationToken,
+    /// Everything ends now.
+    cut: CancellationToken,
+    cut_count: AtomicUsize,
+}
+
+/// Serves `listener` until `stop`: with TLS where `tls` is given, else in the clear.
+///
+/// After `stop` nothing is accepted, idle connections are closed, requests in flight are answered
+/// within [`Settings::stop_time`], and what is left then is cut off and counted.
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    settings: Settings,
+    service: S,
+    stop: CancellationToken,
+) -> Stopped {
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    let cut = CancellationToken::new();
+    let door = Arc::new(Door { service, tls, settings, stop, cut, cut_count: AtomicUsize::new(0) });
+    let connections = TaskTracker::new();
+    let mut full = Seldom::default();
+    loop {
+        let accepted = tokio::select! {
+            () = door.stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                door.accept_failed(&error).await;
+                continue;
+            }
+        };
+        match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => {
+                connections.spawn(Arc::clone(&door).connection(stream, remote, place));
+            }
+            Err(_) => {
+                if let Some(unsaid) = full.say() {
+                    let (door, most) = (door.settings.name, door.settings.connections_max);
+                    tracing::warn!(door, %remote, most, unsaid, "door full: connection closed");
+                }
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if timeout(door.settings.stop_time, connections.wait()).await.is_err() {
+        door.cut.cancel();
+        connections.wait().await;
+    }
+    Stopped { cut: door.cut_count.load(Ordering::SeqCst) }
+}
+
+impl<S: Service> Door<S> {
+    async fn accept_failed(&self, error: &std::io::Error) {
+        // A caller that hung up while waiting to be accepted costs nothing; anything else (no file
+        // descriptors, no memory) needs a pause, or the loop spins.
+        if error.kind() == std::io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        tracing::error!(door = self.settings.name, %error, "cannot accept connections");
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = sleep(limits::ACCEPT_BACKOFF) => {}
+        }
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) {
+        let name = self.settings.name;
+        if AssertUnwindSafe(self.open(stream, remote)).catch_unwind().await.is_err() {
+            tracing::error!(door = name, %remote, "a connection ended in a panic");
+        }
+        drop(place);
+    }
+
+    async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
+        // Answers go out at once; where the socket cannot, they go out later.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY not set");
+        }
+        let Some(tls) = self.tls.clone() else {
+            return self.requests(stream, Connection::plain(remote, local), None).await;
+        };
+        // Taken before the handshake: a reload during it is then seen at the first request.
+        let changes = tls.changes();
+        let secured = tokio::select! {
+            () = self.cut.cancelled() => return,
+            () = self.stop.cancelled() => return,
+            secured = secure(stream, &tls, self.settings.handshake_time) => secured,
+        };
+        match secured {
+            Ok((stream, generation)) => {
+                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+                let connection = Connection::secured(remote, local, tls, chain, generation);
+                if let PeerState::Refused(error) = connection.peer() {
+                    tracing::warn!(door = self.settings.name, %remote, %error, "peer not known");
+                }
+                self.requests(stream, connection, Some(changes)).await;
+            }
+            Err(fault) => {
+                let (door, reason) = (self.settings.name, fault.reason.code());
+                tracing::warn!(door, %remote, reason, "TLS handshake failed: {fault}");
+            }
+        }
+    }
+
+    async fn requests<I>(
+        self: Arc<Self>,
+        stream: I,
+        connection: Connection,
+        changes: Option<watch::Receiver<u64>>,
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = Arc::new(connection);
+        let io = TokioIo::new(Told { inner: stream, connection: Arc::clone(&connection) });
+        let (door, of) = (Arc::clone(&self), Arc::clone(&connection));
+        let service = service_fn(move |request| {
+            let (door, of) = (Arc::clone(&door), Arc::clone(&of));
+            async move { Ok::<_, Infallible>(door.request(of, request).await) }
+        });
+        let settings = &self.settings;
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // A second guard behind our own, which tells waiting for a head from its arrival.
+            .header_read_timeout(settings.idle_time + settings.header_time)
+            .max_headers(limits::HTTP_HEADERS_MAX)
+            .max_header_size(limits::HTTP_HEAD_BYTES_MAX)
+            .max_buf_size(limits::HTTP_BUFFER_BYTES_MAX)
+            .serve_connection(io, service);
+        self.drive(http, &connection, changes).await;
+    }
+
+    /// Runs a connection until it ends, overruns a limit, or is to end.
+    async fn drive<H>(
+        &self,
+        http: H,
+        connection: &Connection,
+        changes: Option<watch::Receiver<u64>>,
+    ) where
+        H: Http,
+    {
+        let mut http = pin!(http);
+        let mut changed = pin!(unwelcome(connection, changes));
+        let mut overdue = pin!(sleep(Duration::ZERO));
+        let mut closing: Option<Instant> = None;
+        loop {
+            let event = tokio::select! {
+                biased;
+                outcome = http.as_mut() => return self.ended(connection, outcome),
+                () = self.cut.cancelled() => {
+                    if connection.is_busy() {
+                        self.cut_count.fetch_add(1, Ordering::SeqCst);
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if closing.is_none() => None,
+                () = &mut changed, if closing.is_none() => None,
+                late = poll_fn(|cx| {
+                    let (at, what) = connection.deadline(&self.settings, closing);
+                    if overdue.deadline() != at {
+                        overdue.as_mut().reset(at);
+                    }
+                    overdue.as_mut().poll(cx).map(|()| what)
+                }) => Some(late),
+            };
+            match event {
+                None | Some(Overdue::Idle) => {
+                    closing = Some(Instant::now());
+                    http.as_mut().wind_down();
+                }
+                Some(what @ (Overdue::Head | Overdue::Write)) => {
+                    let (door, remote) = (self.settings.name, connection.remote);
+                    tracing::info!(door, %remote, ?what, "slow peer: connection closed");
+                    return;
+                }
+                Some(Overdue::Closing) => return,
+            }
+        }
+    }
+
+    fn ended(&self, connection: &Connection, outcome: hyper::Result<()>) {
+        if let Err(error) = outcome {
+            let (door, remote) = (self.settings.name, connection.remote);
+            tracing::debug!(door, %remote, %error, "connection broke off");
+        }
+    }
+
+    async fn request(
+        &self,
+        connection: Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<Answered> {
+        connection.request_begins();
+        let welcome = connection.recheck();
+        if !welcome {
+            let (door, remote) = (self.settings.name, connection.remote);
+            if let PeerState::Refused(error) = connection.peer() {
+                tracing::warn!(door, %remote, %error, "peer no longer welcome");
+            }
+        }
+        let of = Arc::clone(&connection);
+        let answer = AssertUnwindSafe(async { self.service.answer(of, request).await });
+        let (mut response, last) = match answer.catch_unwind().await {
+            Ok(response) => (response, !welcome),
+            Err(_) => {
+                let (door, remote) = (self.settings.name, connection.remote);
+                tracing::error!(door, %remote, "a request ended in a panic");
+                (self.service.after_panic(), true)
+            }
+        };
+        if last {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|inner| Answered { inner, connection })
+    }
+}
+
+/// The HTTP library's connection.
+trait Http: Future<Output = hyper::Result<()>> {
+    /// Ends after the request in flight, at once where there is none.
+    fn wind_down(self: std::pin::Pin<&mut Self>);
+}
+
+impl<I, S> Http for http1::Connection<I, S>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = Answered>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn wind_down(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Returns when a change of files has made the peer unwelcome.
+async fn unwelcome(connection: &Connection, changes: Option<watch::Receiver<u64>>) {
+    if let Some(mut changes) = changes {
+        while changes.changed().await.is_ok() {
+            if !connection.recheck() {
+                return;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// The TLS handshake on a new connection, and the generation of files that it was made with.
+pub(super) async fn secure(
+    mut stream: TcpStream,
+    tls: &ServerTls,
+    time: Duration,
+) -> Result<(TlsStream<TcpStream>, u64), HandshakeFault> {
+    let accepting = tls.accepting();
+    let handshake = async {
+        if let Some(reason) = not_tls(&stream).await {
+            if reason == Reason::PlainHttp {
+                tell_plain_http(&mut stream).await;
+            }
+            return Err(HandshakeFault::plain(reason));
+        }
+        let acceptor = tokio_rustls::TlsAcceptor::from(accepting.config);
+        acceptor.accept(stream).await.map_err(|error| HandshakeFault::read(&error))
+    };
+    match timeout(time, handshake).await {
+        Ok(outcome) => outcome.map(|stream| (stream, accepting.generation)),
+        Err(_) => Err(HandshakeFault::plain(Reason::TimedOut)),
+    }
+}
+
+/// What the first bytes are, when they cannot be a TLS handshake (record type 22).
+async fn not_tls(stream: &TcpStream) -> Option<Reason> {
+    let mut first = [0; 8];
+    let came = match stream.peek(&mut first).await {
+        Ok(0) | Err(_) => return Some(Reason::PeerClosed),
+        Ok(came) => first.get(..came)?,
+    };
+    let methods = ["GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "PATCH ", "TRACE "];
+    match came.first() {
+        Some(22) => None,
+        _ if methods.iter().any(|method| {
+            method.as_bytes().starts_with(came) || came.starts_with(method.as_bytes())
+        }) =>
+        {
+            Some(Reason::PlainHttp)
+        }
+        _ => Some(Reason::NotTls),
+    }
+}
+
+/// Tells a person with a plain client what is the matter.
+async fn tell_plain_http(stream: &mut TcpStream) {
+    const TEXT: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+        Content-Length: 38\r\nConnection: close\r\n\r\nThis port speaks HTTPS only (RIV TA).\n";
+    // What was sent is taken out first: closing over unread bytes would throw the answer away.
+    let mut sink = [0; 4096];
+    let told = match stream.try_read(&mut sink) {
+        Ok(_) => stream.write_all(TEXT.as_bytes()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
+        tracing::debug!(%error, "a plain HTTP caller was not told");
+    }
+}
+
+/// One log line on the same thing each [`limits::LOG_EVERY`].
+#[derive(Debug, Default)]
+struct Seldom {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Seldom {
+    /// How many times it was not said since the last time; `None`: do not say it now either.
+    fn say(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now < last + limits::LOG_EVERY) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
