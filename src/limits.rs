@@ -164,3 +164,50 @@ pub const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection that is to end and has nothing in flight gets this long to part politely.
 pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(1);
+// -- The store.
+
+/// Payload of one journal record: a message's skeleton, encrypted, and all that follows from it.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A journal segment is closed at this size: small enough to copy and to verify in a second.
+pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Records gathered into one write and one sync. Bounds the buffer, and what a crash can tear.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Jobs answered by one sync: above this the wait of the first grows faster than the gain.
+pub const BATCH_JOBS_MAX: usize = 512;
+
+/// Jobs waiting for the writer; a sync takes milliseconds, so this is about a second of work.
+pub const STORE_QUEUE_MAX: usize = 4096;
+
+/// Free space below which the store takes nothing more: room for views, logs and an operator.
+pub const STORE_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// How often a store that is unavailable tries to come back, and how old a free-space figure may be.
+pub const STORE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Journal files kept open for reading: 4 GB of journal within reach without opening a file.
+pub const JOURNAL_FILES_OPEN_MAX: usize = 64;
+
+/// Damaged places listed one by one in a report; the rest are counted.
+pub const DAMAGE_LISTED_MAX: usize = 100;
+
+/// The memory that sled may use for pages.
+pub const VIEW_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// One key of a view; keys are made of identities, never of texts.
+pub const VIEW_KEY_BYTES_MAX: usize = 1024;
+
+/// One value of a view. Above 8 KB sled 0.34 soon writes files of their own for single values.
+pub const VIEW_VALUE_BYTES_MAX: usize = 8 * 1024;
+
+/// Entries given by one scan of a view: a page of any list, with room.
+pub const VIEW_SCAN_MAX: usize = 1000;
+
+/// Entries that a rebuild holds in memory before they are written.
+pub const REBUILD_ENTRIES_MAX: usize = 10_000;
+
+const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
+// A segment with the last batch on top, and its offsets, fit in 32 bits.
+const _: () = assert!(SEGMENT_BYTES_MAX + 2 * BATCH_BYTES_MAX as u64 <= u32::MAX as u64);

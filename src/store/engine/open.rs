@@ -1,0 +1,243 @@
+//! Opening a store: the lock, the journal, the views brought up to it, the writer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::transaction::{Apply, ViewWriter};
+use super::writer::Writer;
+use super::{
+    Engine, Fold, FoldError, FolderLock, Health, OpenReport, Settings, Shared, StoreError,
+    ViewsReport, chain, panic_text,
+};
+use crate::clock::Clock;
+use crate::limits;
+use crate::store::journal::disk::{Disk, FolderDisk};
+use crate::store::journal::{Journal, Known, Position, ReadError, Record};
+use crate::store::views::{Origin, Overlay, SledTable, Table, Views};
+
+/// What a store stands on.
+pub(super) struct Ground {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) table: Arc<dyn Table>,
+    pub(super) boot: String,
+    /// Why the views that were found could not be used.
+    pub(super) doubt: Option<String>,
+    pub(super) lock: Option<FolderLock>,
+}
+
+pub(super) fn in_folder<F: Fold>(
+    settings: &Settings,
+    fold: F,
+    clock: Arc<dyn Clock>,
+) -> Result<(Engine, OpenReport), StoreError> {
+    let dir = settings.dir.as_path();
+    let folder = |doing| move |source| StoreError::Folder { doing, dir: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(folder("making the folder"))?;
+    let lock = FolderLock::take(dir)?;
+    let disk = FolderDisk::open(&dir.join("journal")).map_err(folder("opening journal/"))?;
+    let table = SledTable::open(&dir.join("views"))?;
+    let doubt = table.take_doubt().map(|error| chain(&error));
+    let boot =
+        boot_id().map_err(folder("reading the machine's boot id, while opening the views"))?;
+    let (disk, table) = (Arc::new(disk), Arc::new(table));
+    on(settings, Ground { disk, table, boot, doubt, lock: Some(lock) }, fold, clock)
+}
+
+pub(super) fn on<F: Fold>(
+    settings: &Settings,
+    ground: Ground,
+    mut fold: F,
+    clock: Arc<dyn Clock>,
+) -> Result<(Engine, OpenReport), StoreError> {
+    let began = Instant::now();
+    let Ground { disk, table, boot, doubt, lock } = ground;
+    let standing = table.standing()?;
+    let known = standing.as_ref().map(|(origin, applied)| Known {
+        journal: origin.journal,
+        seq: applied.map_or(0, |position| position.seq),
+    });
+    let (journal, report) = Journal::open(Arc::clone(&disk), known, settings.segment_bytes)?;
+    for damage in &report.damage {
+        tracing::error!(damage = %damage, "the journal is damaged; the rest of it is served");
+    }
+    let origin = Origin { journal: journal.id(), layout: F::LAYOUT, boot };
+    let why = doubt.or_else(|| reason(standing.as_ref(), &origin, report.last_seq));
+    let mut folding = Folding::new(table.as_ref(), &mut fold, &journal);
+    let views = folding.bring(why, standing.and_then(|(_, applied)| applied), &origin)?;
+    let damage_folded = folding.damage;
+    let took = began.elapsed();
+    tracing::info!(
+        records = report.last_seq,
+        segments = report.segments,
+        views = ?views,
+        took = ?took,
+        "opened the store"
+    );
+    let damage = u64::try_from(report.damage.len()).unwrap_or(0) + report.damage_more;
+    let open = OpenReport { journal: report, views, damage_folded, took };
+    let engine = start(settings, (journal, disk, table, lock), Box::new(fold), clock, damage)?;
+    Ok((engine, open))
+}
+
+/// Why the views must be made again; `None` where they can be gone on from.
+fn reason(
+    standing: Option<&(Origin, Option<Position>)>,
+    origin: &Origin,
+    last_seq: u64,
+) -> Option<String> {
+    let Some((found, applied)) = standing else { return Some("there are none".to_owned()) };
+    if found.layout != origin.layout {
+        return Some(format!("they have layout {}, wanted is {}", found.layout, origin.layout));
+    }
+    if found.boot != origin.boot {
+        return Some("the machine has been started since".to_owned());
+    }
+    match applied {
+        Some(at) if at.seq > last_seq => {
+            Some(format!("they are at record {}, the journal ends at {last_seq}", at.seq))
+        }
+        Some(_) | None => None,
+    }
+}
+
+/// Records on their way into the views.
+struct Folding<'a> {
+    table: &'a dyn Table,
+    fold: &'a mut dyn Apply,
+    journal: &'a Journal,
+    overlay: Overlay,
+    damage: u64,
+}
+
+impl<'a> Folding<'a> {
+    fn new(table: &'a dyn Table, fold: &'a mut dyn Apply, journal: &'a Journal) -> Self {
+        Self { table, fold, journal, overlay: Overlay::default(), damage: 0 }
+    }
+
+    /// Brings the views to the end of the journal, from the start where `why` says so.
+    fn bring(
+        &mut self,
+        why: Option<String>,
+        applied: Option<Position>,
+        origin: &Origin,
+    ) -> Result<ViewsReport, StoreError> {
+        let Some(why) = why else {
+            let records = self.fold_after(applied)?;
+            return Ok(match records {
+                0 => ViewsReport::Current,
+                records => ViewsReport::CaughtUp { records },
+            });
+        };
+        tracing::info!(why = %why, "making the views from the journal");
+        self.table.renew(origin)?;
+        let records = self.fold_after(None)?;
+        Ok(ViewsReport::Rebuilt { why, records })
+    }
+
+    fn fold_after(&mut self, applied: Option<Position>) -> Result<u64, StoreError> {
+        let mut records = 0;
+        let mut last = None;
+        let mut held = 0;
+        for record in self.journal.reader().records(applied) {
+            let record = match record {
+                Ok(record) => record,
+                Err(ReadError::Damaged(damage)) => {
+                    self.damage += 1;
+                    tracing::error!(damage = %damage, "left out of the views");
+                    continue;
+                }
+                Err(error @ ReadError::Disk { .. }) => return Err(error.into()),
+            };
+            self.one(&record)?;
+            (records, last, held) = (records + 1, Some(record.position), held + 1);
+            self.overlay.settle();
+            if self.overlay.len() >= limits::REBUILD_ENTRIES_MAX || held >= 10_000 {
+                self.write(last.take())?;
+                held = 0;
+            }
+        }
+        self.write(last)?;
+        Ok(records)
+    }
+
+    fn one(&mut self, record: &Record) -> Result<(), StoreError> {
+        let position = record.position;
+        let mut views = ViewWriter { overlay: &mut self.overlay, table: self.table };
+        let fold = &mut self.fold;
+        catch_unwind(AssertUnwindSafe(|| fold.apply(position, &record.payload, &mut views)))
+            .unwrap_or_else(|panic| Err(FoldError::Record(panic_text(panic.as_ref()).into())))
+            .map_err(|source| StoreError::Fold { seq: position.seq, source })
+    }
+
+    fn write(&mut self, last: Option<Position>) -> Result<(), StoreError> {
+        if let Some(last) = last {
+            self.table.apply(&self.overlay.changes(), last)?;
+            self.overlay.clear();
+        }
+        Ok(())
+    }
+}
+
+type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Option<FolderLock>);
+
+fn start(
+    settings: &Settings,
+    (journal, disk, table, lock): Parts,
+    fold: Box<dyn Apply>,
+    clock: Arc<dyn Clock>,
+    damage: u64,
+) -> Result<Engine, StoreError> {
+    let durable_seq = journal.durable_seq();
+    let health = Health {
+        unavailable: None,
+        durable_seq,
+        queue: 0,
+        free_bytes: disk.free_bytes().ok(),
+        segments: 0,
+        last_sync: Duration::ZERO,
+        last_batch_jobs: 0,
+        last_batch_bytes: 0,
+        batches: 0,
+        jobs: 0,
+        damage,
+    };
+    let behind = Arc::new(AtomicBool::new(false));
+    let shared = Arc::new(Shared {
+        views: Views { table: Arc::clone(&table), behind },
+        reader: journal.reader(),
+        health: Mutex::new(health),
+        waiting: AtomicUsize::new(0),
+        durable: watch::Sender::new(durable_seq),
+    });
+    let writer = Writer {
+        journal,
+        overlay: Overlay::default(),
+        table,
+        fold,
+        disk,
+        clock,
+        shared: Arc::clone(&shared),
+        settings: settings.clone(),
+        last: None,
+        free_asked: None,
+        probed: Instant::now(),
+        lock,
+    };
+    let (sender, receiver) = sync_channel(limits::STORE_QUEUE_MAX);
+    std::thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || writer.run(&receiver))
+        .map_err(StoreError::Thread)?;
+    Ok(Engine { sender, shared })
+}
+
+fn boot_id() -> std::io::Result<String> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    Ok(std::fs::read_to_string(path)?.trim().to_owned())
+}
