@@ -112,7 +112,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// What was observed of a call. Nothing is judged here; see [`judge`].
+/// What was observed of a call. Nothing is judged here; see [`judge()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// The producer has not got the message: it is safe to send again.
