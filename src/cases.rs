@@ -106,6 +106,12 @@ impl Cases {
         &self.blobs
     }
 
+    /// This gateway's HSA-id.
+    #[must_use]
+    pub fn own(&self) -> &HsaId {
+        &self.own
+    }
+
     /// The clock that records are stamped by.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -26,8 +26,9 @@ pub mod routing;
 
 // Work: what we owe, and paying it.
 pub mod cases;
-// pub mod delivery;
+pub mod delivery;
 
+// Settings.
 pub mod config;
 
 // Doors: how calls come in. They do not know each other.
