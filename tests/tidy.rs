@@ -473,11 +473,12 @@ fn sources(folder: &str) -> Vec<Source> {
             let text = read(&path);
             let mut names = path.split('/').skip(1);
             let part = names.next().unwrap_or_default().trim_end_matches(".rs").to_owned();
-            let mut code = Code::of(&text, true);
-            if path.starts_with("src") && path.ends_with("/tests.rs") {
-                code.tokens.clear();
+            let depth = names.count();
+            let mut source = Source { depth, part, code: Code::of(&text, true), text, path };
+            if source.path.starts_with("src") && source.is_tests() {
+                source.code.tokens.clear();
             }
-            Source { depth: names.count(), part, code, text, path }
+            source
         })
         .collect();
     assert!(!sources.is_empty(), "no Rust under {folder}");
