@@ -77,7 +77,10 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
 async fn own_users_only(request: Request, next: Next) -> Response {
     let headers = request.headers();
     if headers.contains_key(header::ORIGIN) || !is_local(headers) {
-        return (StatusCode::FORBIDDEN, "not from a browser, and only by this machine's own name\n")
+        return (
+            StatusCode::FORBIDDEN,
+            "not from a browser, and only by this machine's own name\n",
+        )
             .into_response();
     }
     next.run(request).await
@@ -142,10 +145,7 @@ impl From<Case> for Row {
             opened: case.opened,
             changed: case.changed,
             questions: case.questions.len(),
-            handled_here: matches!(
-                case.destination,
-                crate::complaint::event::Destination::Store
-            ),
+            handled_here: matches!(case.destination, crate::complaint::event::Destination::Store),
             receiver: case.receiver,
             receiver_name: case.receiver_name,
         }

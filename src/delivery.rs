@@ -145,13 +145,14 @@ impl Delivery {
         for item in due.collect::<Vec<_>>() {
             busy.insert(item.id, ());
             let worker = self.clone();
+            let rate = system.rate;
             let system = Arc::clone(&system);
             under_way.spawn(async move {
                 let id = item.id;
                 worker.pay(item, &system).await;
                 id
             });
-            if let Some(rate) = system.rate {
+            if let Some(rate) = rate {
                 tokio::time::sleep(rate.interval()).await;
             }
         }
@@ -222,7 +223,8 @@ impl Delivery {
                         | Judgement::Refused { .. }
                         | Judgement::RetryLater { .. }) => other,
                     };
-                    let outcome = policy::outcome(outcome, self.attempt(&item), &Policy::of(system));
+                    let outcome =
+                        policy::outcome(outcome, self.attempt(&item), &Policy::of(system));
                     return self.record(&item, outcome).await;
                 }
             }
@@ -303,7 +305,7 @@ impl Delivery {
     }
 
     fn system(&self, id: &str) -> Option<Arc<System>> {
-        self.routing.get().table.system(id).cloned()
+        self.routing.get().table.system(id)
     }
 }
 

@@ -77,11 +77,7 @@ impl Gateway {
     }
 
     /// Answers one request.
-    pub async fn handle(
-        &self,
-        connection: &Connection,
-        request: http::Request<Incoming>,
-    ) -> Reply {
+    pub async fn handle(&self, connection: &Connection, request: http::Request<Incoming>) -> Reply {
         let headers = CallHeaders::of(request.headers());
         let correlation = headers.correlation_id.clone();
         let caller = match connection.peer() {
@@ -101,11 +97,8 @@ impl Gateway {
             return self.describe(&request, &correlation);
         }
         let started = self.cases.now();
-        let mut told = Told {
-            contract: String::new(),
-            address: String::new(),
-            outcome: String::new(),
-        };
+        let mut told =
+            Told { contract: String::new(), address: String::new(), outcome: String::new() };
         let reply = match self.call(&caller, request, headers, &mut told).await {
             Ok(answer) => reply::xml(StatusCode::OK, answer, &correlation),
             Err(refusal) => {
@@ -199,8 +192,7 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        let destination =
-            routing.table.decide(&question).outcome.map_err(Refusal::Routing)?;
+        let destination = routing.table.decide(&question).outcome.map_err(Refusal::Routing)?;
         match destination {
             Destination::Forward { .. } => Err(Refusal::NotKept(head.contract.to_string())),
             Destination::Keep { .. } | Destination::Handling => {

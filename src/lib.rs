@@ -4,9 +4,9 @@
 //! order, and `tests/tidy.rs` holds it.
 
 // Ground: values that every part may use. No I/O.
+pub mod limits;
 pub mod clock;
 pub mod id;
-pub mod limits;
 pub mod telemetry;
 
 // Messages: bytes to values and back. They decide and never act; time is handed in.
@@ -37,7 +37,7 @@ pub mod gateway;
 
 // Assembly.
 
-// pub mod app;
+pub mod app;
 // pub mod simulators;
 //pub mod demo;
-// pub mod cli;
+pub mod cli;

@@ -95,15 +95,17 @@ fn listed(case: &Case) -> Vec<u8> {
     key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id)
 }
 
-fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+fn owe(
+    seq: u64,
+    record: &Record,
+    case: &Case,
+    views: &mut ViewWriter<'_>,
+) -> Result<(), FoldError> {
     for (n, owed) in (0u16..).zip(&record.owed) {
         let id = ItemId { seq, n };
         let first = head_of(views, &owed.to, &case.id)?.is_none();
-        let state = if first {
-            ItemState::Due { at: record.at, why: None }
-        } else {
-            ItemState::Waiting
-        };
+        let state =
+            if first { ItemState::Due { at: record.at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
         let item = Item {
             id,
@@ -205,11 +207,7 @@ fn index_key(item: &Item) -> Option<Vec<u8>> {
     }
 }
 
-fn head_of(
-    views: &ViewWriter<'_>,
-    to: &str,
-    case: &Ii,
-) -> Result<Option<ItemId>, FoldError> {
+fn head_of(views: &ViewWriter<'_>, to: &str, case: &Ii) -> Result<Option<ItemId>, FoldError> {
     let rows = views.scan(&Scan::prefix(key::lane(to, case)).limit(1))?;
     Ok(rows.first().and_then(|(key, _)| key::item_parts(key)))
 }
@@ -230,10 +228,7 @@ pub fn number(bytes: &[u8]) -> i64 {
     bytes.try_into().map_or(0, i64::from_be_bytes)
 }
 
-fn read<T: DeserializeOwned>(
-    views: &ViewWriter<'_>,
-    key: &[u8],
-) -> Result<Option<T>, FoldError> {
+fn read<T: DeserializeOwned>(views: &ViewWriter<'_>, key: &[u8]) -> Result<Option<T>, FoldError> {
     views.get(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 

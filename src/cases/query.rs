@@ -8,7 +8,7 @@ use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
-use crate::store::views::{Scan, ViewError};
+use crate::store::views::{Entry, Scan, ViewError};
 
 use super::record::{Item, Record};
 use super::{Cases, fold, key};
@@ -33,6 +33,9 @@ pub enum QueryError {
     #[error("a stored value has another form than expected")]
     Form(#[source] serde_json::Error),
 }
+
+/// A record of a case and its journal number.
+pub type Numbered = (u64, Result<Record, QueryError>);
 
 impl Cases {
     /// A case by 1177's id.
@@ -70,7 +73,7 @@ impl Cases {
 
     /// All records of a case in order, with their journal numbers. A record that is damaged is an
     /// error of its own place; the rest is given.
-    pub fn records(&self, id: &Ii) -> Result<Vec<(u64, Result<Record, QueryError>)>, QueryError> {
+    pub fn records(&self, id: &Ii) -> Result<Vec<Numbered>, QueryError> {
         let mut records = Vec::new();
         for (_, position) in self.rows(&key::events(id), usize::MAX)? {
             if let Some(position) = Position::from_bytes(&position) {
@@ -115,11 +118,7 @@ impl Cases {
         bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(QueryError::Form)).transpose()
     }
 
-    pub(super) fn rows(
-        &self,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, QueryError> {
+    pub(super) fn rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, QueryError> {
         Ok(self.engine.scan(&Scan::prefix(prefix).limit(limit))?)
     }
 

@@ -5,9 +5,9 @@ use std::io::{self, Read as _};
 use bytes::Bytes;
 use futures_util::stream;
 
+use crate::cases::Cases;
 use crate::cases::query::QueryError;
 use crate::cases::record::{Item, Record};
-use crate::cases::Cases;
 use crate::complaint::case::Case;
 use crate::complaint::command::inbox_person;
 use crate::complaint::event::{Debt, Event, Opened, Source, Step};
@@ -128,13 +128,11 @@ impl Composed {
     #[must_use]
     pub fn into_call(self, system: &System, blobs: &Blobs) -> Call {
         let bytes = self.outline.content_length();
-        let pieces = Pieces { rest: self.outline.parts.into_iter(), blobs: blobs.clone(), file: None };
+        let pieces =
+            Pieces { rest: self.outline.parts.into_iter(), blobs: blobs.clone(), file: None };
         let chunks = stream::unfold(pieces, |pieces| async move {
             // Files are read by a thread that may wait for the disk.
-            match tokio::task::spawn_blocking(move || pieces.next()).await {
-                Ok(next) => next,
-                Err(_) => None,
-            }
+            tokio::task::spawn_blocking(move || pieces.next()).await.unwrap_or_default()
         });
         Call {
             url: system.url.as_deref().unwrap_or_default().to_owned(),
@@ -208,7 +206,10 @@ fn relay(record: &Record, receiver: &HsaId) -> Result<Composed, ComposeError> {
     let from_portal = match &record.event {
         Event::Opened(opened) => matches!(opened.source, Source::Portal),
         Event::Supplemented { .. } | Event::Withdrawn { .. } => true,
-        Event::Handled { .. } | Event::Leased { .. } | Event::Tried { .. } | Event::Decided { .. } => {
+        Event::Handled { .. }
+        | Event::Leased { .. }
+        | Event::Tried { .. }
+        | Event::Decided { .. } => {
             return Err(ComposeError::Kind);
         }
     };
@@ -333,7 +334,7 @@ fn registration(
 ) -> Result<(crate::complaint::message::Actor, FromHandler), ComposeError> {
     let Source::Registered { origin, by } = &opened.source else { return Err(ComposeError::Kind) };
     let registration = Registration { origin: *origin, complaint: opened.complaint.clone() };
-    Ok((by.clone(), FromHandler::Registration(Box::new(registration))))
+    Ok(((**by).clone(), FromHandler::Registration(Box::new(registration))))
 }
 
 fn content_of(step: &Step) -> FromHandler {
