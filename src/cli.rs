@@ -58,6 +58,7 @@ type Outcome = Result<ExitCode, Failed>;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    crate::tls::install_provider();
     let mut out = io::stdout().lock();
     match run(arguments.command, &mut out) {
         Ok(code) => code,

@@ -45,6 +45,8 @@ pub struct Gateway {
 
 /// What a call came to, beside its answer: for the log line.
 struct Told {
+    /// Quoted in the answer and found in the log: a UUID.
+    log_id: String,
     contract: String,
     address: String,
     outcome: String,
@@ -108,7 +110,7 @@ impl Gateway {
         };
         let ms = self.cases.now().duration_since(started).as_millis();
         tracing::info!(
-            call.id = %correlation, call.caller = %caller, call.contract = %told.contract,
+            call.id = %correlation, call.log = %told.log_id, call.caller = %caller, call.contract = %told.contract,
             call.address = %told.address, call.status = reply.status().as_u16(), call.ms = ms,
             "{}", told.outcome
         );
@@ -132,7 +134,12 @@ impl Gateway {
             }
             Err(Rejection::Invalid { field, rule }) => {
                 told.outcome = format!("not valid: {field}");
-                return Ok(reply::invalid(interaction(&message.head)?, &field, &rule));
+                return Ok(reply::invalid(
+                    interaction(&message.head)?,
+                    &told.log_id,
+                    &field,
+                    &rule,
+                ));
             }
         };
         self.keep(caller, &routing, message, reading, headers, told).await
@@ -353,15 +360,15 @@ fn answer(
         Ok(accepted) => {
             let word = if accepted.repeated { "already received" } else { "accepted" };
             told.outcome = format!("{word}: {}", accepted.receipt.number);
-            Ok(reply::accepted(interaction, &accepted))
+            Ok(reply::accepted(interaction, &told.log_id, &accepted))
         }
         Err(NotAccepted::Refused(refusal)) => {
             told.outcome = reply::refused_name(&refusal).to_owned();
-            Ok(reply::refused(interaction, &refusal))
+            Ok(reply::refused(interaction, &told.log_id, &refusal))
         }
         Err(NotAccepted::Reused) => {
             told.outcome = "message id reused".to_owned();
-            Ok(reply::reused(interaction))
+            Ok(reply::reused(interaction, &told.log_id))
         }
         Err(error @ NotAccepted::Unavailable(_)) => {
             Err(Refusal::Unavailable(Chain(&error).to_string()))
@@ -384,11 +391,6 @@ fn unavailable(error: FileError) -> Refusal {
 fn base_url(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     format!("https://{host}")
-}
-
-/// A new log id (UUID), quoted in an answer and found in the log.
-fn log_id() -> String {
-    Uuid::new_v4().to_string()
 }
 
 /// A body in one piece.

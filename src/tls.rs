@@ -198,6 +198,12 @@ pub enum TlsError {
     Config(#[source] rustls::Error),
 }
 
+/// Makes the one crypto provider the process's default, for libraries that look for one.
+pub fn install_provider() {
+    // Another call was first: it installed the same one.
+    provider().as_ref().clone().install_default().unwrap_or_default();
+}
+
 /// The one cryptographic provider of the program: aws-lc-rs.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {

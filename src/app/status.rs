@@ -75,12 +75,17 @@ fn systems(parts: &Parts) -> Vec<Value> {
 fn certificates(parts: &Parts) -> Vec<Value> {
     let now = parts.clock.now();
     let days = |expiry: &Expiry| expiry.at.duration_since(now).as_hours() / 24;
-    let all = parts.tls.expiries().into_iter().chain(parts.connections.expiries());
-    all.map(|expiry| {
-        json!({
-            "file": expiry.file, "what": expiry.part.to_string(), "subject": expiry.subject,
-            "until": expiry.at, "daysLeft": days(&expiry),
+    let mut all: Vec<Expiry> =
+        parts.tls.expiries().into_iter().chain(parts.connections.expiries()).collect();
+    // The door and the calls usually share their files.
+    all.sort_by(|a, b| (&a.file, &a.subject, a.at).cmp(&(&b.file, &b.subject, b.at)));
+    all.dedup();
+    all.into_iter()
+        .map(|expiry| {
+            json!({
+                "file": expiry.file, "what": expiry.part.to_string(), "subject": expiry.subject,
+                "until": expiry.at, "daysLeft": days(&expiry),
+            })
         })
-    })
-    .collect()
+        .collect()
 }
