@@ -99,8 +99,12 @@ impl Gateway {
             return self.describe(&request, &correlation);
         }
         let started = self.cases.now();
-        let mut told =
-            Told { contract: String::new(), address: String::new(), outcome: String::new() };
+        let mut told = Told {
+            log_id: Uuid::new_v4().to_string(),
+            contract: String::new(),
+            address: String::new(),
+            outcome: String::new(),
+        };
         let reply = match self.call(&caller, request, headers, &mut told).await {
             Ok(answer) => reply::xml(StatusCode::OK, answer, &correlation),
             Err(refusal) => {
