@@ -99,9 +99,9 @@ fn every_certificate_of_a_chain_is_looked_up_only_where_every_root_has_a_list() 
     assert_eq!(made.server(settings.clone()).revocation(), Revocation::Chain);
     // The function CA's list alone: the root has none.
     let pem = fs::read_to_string(made.path("revoked.crl")).unwrap();
-    let second = pem.rfind("-----BEGIN").unwrap();
-    fs::write(made.path("function.crl"), &pem[second..]).unwrap();
-    fs::write(made.path("root.crl"), &pem[..second]).unwrap();
+    let (root, function) = pem.split_at(pem.rfind("-----BEGIN").unwrap());
+    fs::write(made.path("function.crl"), function).unwrap();
+    fs::write(made.path("root.crl"), root).unwrap();
     settings.lists = vec![made.path("function.crl")];
     let leaf = made.server(settings.clone());
     assert_eq!(leaf.revocation(), Revocation::Leaf);
@@ -222,10 +222,12 @@ fn a_wrong_file_keeps_its_part_and_lets_the_others_change() {
     assert!(tls.faults().is_empty());
 }
 
+type Change<'a> = &'a dyn Fn(&mut Settings);
+
 #[test]
 fn every_kind_of_bad_file_is_refused_by_name() {
     let made = Certificates::make();
-    let read = |change: &dyn Fn(&mut Settings)| {
+    let read = |change: Change<'_>| {
         let mut settings = made.settings();
         change(&mut settings);
         ServerTls::new(settings, Arc::new(made.clock.clone())).map(|_| ()).unwrap_err().to_string()
@@ -238,7 +240,7 @@ fn every_kind_of_bad_file_is_refused_by_name() {
     // The function CA's list, signed by another key of the same name.
     let other = Certificates::make();
     fs::copy(other.path("revoked.crl"), made.path("forged.crl")).unwrap();
-    let table: [(&str, &dyn Fn(&mut Settings)); 9] = [
+    let table: [(&str, Change<'_>); 9] = [
         ("cannot read", &|s| s.certificate = made.path("gone.crt")),
         ("cannot be read", &|s| s.certificate = made.path("junk")),
         ("encrypted", &|s| s.key = made.path("sealed.key")),
