@@ -23,6 +23,7 @@ mod read;
 mod rows;
 mod values;
 
+pub mod diff;
 pub mod report;
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     file: u16,
-    column: u16,
     line: u32,
+    column: u16,
 }
 
 impl Place {

@@ -118,14 +118,14 @@ fn spoken(days: Days) -> String {
 
 fn remarks(unit: &UnitDraft, is_committee: bool, found: &mut Findings) {
     let Some(id) = &unit.hsa_id else { return };
-    if unit.mailbox.is_none() {
+    if !unit.has_mailbox {
         found.warn(
             unit.place,
             format!("unit {} has no mailbox: nobody is told of a new case by mail", id.value),
             "add mailbox = \"...\"".to_owned(),
         );
     }
-    if unit.care_provider.is_none() && !is_committee {
+    if !unit.has_care_provider && !is_committee {
         found.warn(
             unit.place,
             format!("unit {} has no care_provider (vårdgivare)", id.value),
