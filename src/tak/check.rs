@@ -47,7 +47,8 @@ impl<'a> Systems<'a> {
     ) -> Option<&'a SystemDraft> {
         let system = self.0.get(id).copied();
         if system.is_none() {
-            let hint = match nearest(id, self.0.keys().copied()) {
+            let known = self.0.keys().copied().filter(|_| !found.is_full());
+            let hint = match nearest(id, known) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("add a [[system]] with id = \"{id}\""),
             };
@@ -64,7 +65,7 @@ fn must_be_called(system: &SystemDraft, at: Place, by: &str, found: &mut Finding
         found.error(
             at,
             format!("{by} calls system \"{id}\", which has no \"url\""),
-            format!("add url = \"https://...\" to it (line {})", system.place.line()),
+            format!("add url = \"https://...\" to it ({})", found.spot(system.place, at)),
         );
     }
 }
@@ -88,17 +89,13 @@ fn twice<'a, T: Ord + std::fmt::Display + 'a>(
             Some(place) => found.error(
                 it.place,
                 format!("{what} {} is there twice", it.value),
-                format!("the other one is at line {}{}", place.line(), elsewhere(*place, it.place)),
+                format!("the other one is at {}", found.spot(*place, it.place)),
             ),
             None => {
                 first.insert(&it.value, it.place);
             }
         }
     }
-}
-
-fn elsewhere(one: Place, other: Place) -> &'static str {
-    if one.file_index() == other.file_index() { "" } else { " of another file" }
 }
 
 fn platform(draft: &Draft, systems: &Systems<'_>, found: &mut Findings) {

@@ -137,7 +137,7 @@ pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
     let mut sorted: Vec<&Source> = sources.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let files: Vec<Arc<str>> = sorted.iter().map(|it| it.name.as_str().into()).collect();
-    let mut found = Findings::default();
+    let mut found = Findings::in_files(files.clone());
     let mut draft = Draft::default();
     let mut readable = bounds(&sorted, &mut found);
     if readable {
@@ -149,12 +149,9 @@ pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
     if readable {
         check::all(&mut draft, today, &mut found);
     }
-    let table = if found.has_errors() {
-        None
-    } else {
-        build::table(draft, files.clone(), Generation::of(sources))
-    };
-    Loaded { table, findings: found.finish(&files) }
+    let table =
+        if found.has_errors() { None } else { build::table(draft, files, Generation::of(sources)) };
+    Loaded { table, findings: found.finish() }
 }
 
 fn bounds(sources: &[&Source], found: &mut Findings) -> bool {

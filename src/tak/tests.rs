@@ -6,6 +6,7 @@ mod differences;
 mod example;
 mod faults;
 mod model;
+mod remarks;
 mod size;
 
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checks that a file beside [`BASE`] gives exactly these findings, one for each `¤`.
-fn found(marked: &str, expected: &[(Severity, &str, &str)]) {
+pub(super) fn found(marked: &str, expected: &[(Severity, &str, &str)]) {
     found_in(&[("base.toml", BASE)], marked, expected);
 }
 
@@ -221,7 +221,7 @@ fn references_to_nothing_name_the_nearest() {
     );
 }
 
-fn unit(id: &str, county: &str, rest: &str) -> String {
+pub(super) fn unit(id: &str, county: &str, rest: &str) -> String {
     format!(
         "[[unit]]\nhsa_id = \"SE0000000000-{id}\"\nname = \"{id}\"\ncounty = {county}\n\
          care_provider = \"SE0000000000-VG1\"\nmailbox = \"a@example.se\"\n{rest}"
@@ -282,9 +282,9 @@ fn ids_are_there_once() {
         "[[system]]\nid = ¤\"region\"\nhsa_id = ¤\"SE0000000000-REGION\"\nname = \"R\"\n\
          [[county]]\ncode = ¤\"99\"\nname = \"T\"\npatient_advisory_committee = \"SE0000000000-PAN99\"\n",
         &[
-            (Error, "system id region is there twice", "of another file"),
-            (Error, "HSA-id of a system SE0000000000-REGION", "of another file"),
-            (Error, "county code 99", "of another file"),
+            (Error, "system id region is there twice", "base.toml:"),
+            (Error, "HSA-id of a system SE0000000000-REGION", "base.toml:"),
+            (Error, "county code 99", "base.toml:"),
         ],
     );
 }
@@ -417,122 +417,6 @@ fn routes_for_the_same_days_and_profile_are_refused() {
             one("from = 2026-07-01\n")
         ),
         &[(Error, "2026-06-01 to 2026-06-02", ""), (Error, "from 2026-07-01", "")],
-    );
-}
-
-#[test]
-fn permissions_twice_run_out_or_useless_are_remarked() {
-    let more = route(CARE, "A", "https://e.se/");
-    let one = |rest: &str| format!("{}{rest}", permission("1177", CARE, "A"));
-    found(
-        &format!("{more}{}¤{}", one("to = 2026-06-30\n"), one("from = 2026-06-30\n")),
-        &[(Warning, "the same permission twice: on 2026-06-30", "line 5")],
-    );
-    found(&format!("{more}{}{}", one("to = 2026-06-30\n"), one("from = 2026-07-01\n")), &[]);
-    found(
-        &format!(
-            "{more}¤{}{}",
-            one("to = 2026-04-30\n"),
-            one("from = 2026-05-01\nto = 2026-05-01\n")
-        ),
-        &[(Warning, "the permission ended on 2026-04-30", "")],
-    );
-    found(
-        &format!("{more}¤{}", permission("1177", CARE, "B")),
-        &[(Warning, "no route of the contract is for B", "")],
-    );
-    found(
-        &format!(
-            "{more}¤{}",
-            permission("1177", "urn:riv:example:case:SubmitCasesResponder:1", "A")
-        ),
-        &[(
-            Warning,
-            "no route is for",
-            "did you mean \"urn:riv:example:case:SubmitCaseResponder:1\"",
-        )],
-    );
-    found(
-        &format!("{more}¤{}", permission("1178", CARE, "*")),
-        &[(Warning, "no [[system]] is the consumer SE0000000000-1178", "SE0000000000-1177")],
-    );
-    found(
-        &format!(
-            "¤{}¤{}",
-            permission("1177", PROCESS_COMPLAINT, "SE0000000000-VC2"),
-            permission("REGION", PROCESS_COMPLAINT_HANDLING, "SE0000000000-VC1")
-        ),
-        &[
-            (Warning, "there is no unit SE0000000000-VC2", "SE0000000000-VC1"),
-            (Warning, "is not the portal", "SE0000000000-1177"),
-        ],
-    );
-    found(
-        &format!(
-            "{}{}",
-            permission("1177", PROCESS_COMPLAINT, "*"),
-            permission("REGION", PROCESS_COMPLAINT_HANDLING, "se0000000000-1177")
-        ),
-        &[],
-    );
-}
-
-#[test]
-fn routes_run_out_unused_or_to_nowhere_are_remarked() {
-    found(
-        &format!("¤{}to = 2026-04-30\n", route(CARE, "A", "https://e.se/")),
-        &[(Warning, "the route ended on 2026-04-30", "")],
-    );
-    found(
-        &format!("¤{}", route(PROCESS_COMPLAINT, "*", "https://e.se/")),
-        &[(Warning, "never used", "[[unit.handling]]")],
-    );
-    found(
-        "[[route]]\ncontract = \"urn:a:BResponder:1\"\nlogical_address = \"*\"\nsystem = ¤\"mute\"\n\
-         [[system]]\nid = \"mute\"\nhsa_id = \"SE0000000000-M\"\nname = \"M\"\n",
-        &[(Warning, "has no url: calls get VP010", "line 5")],
-    );
-    found(
-        &route(CARE, "*", "https://e.se/")
-            .replace("\"urn:riv:example:case:SubmitCaseResponder:1\"", "¤\"urn:riv:example\""),
-        &[(Warning, "does not end as a service contract", "Responder:")],
-    );
-}
-
-#[test]
-fn counties_that_are_not_live_say_what_is_missing() {
-    let store = "[[unit.handling]]\nmethod = \"store\"\n";
-    let county = "[[county]]\ncode = \"98\"\nname = \"N\"\n";
-    found(&format!("¤{county}"), &[(Warning, "county 98 has no units", "add its units")]);
-    found(
-        &format!("¤{county}{}", unit("A1", "\"98\"", store)),
-        &[(Warning, "no patient_advisory_committee; cases for SE0000000000-A1 are refused", "")],
-    );
-    let with = format!("¤{county}patient_advisory_committee = \"SE0000000000-P\"\n");
-    let board = unit("P", "\"98\"", store);
-    found(&format!("{with}{board}"), &[(Warning, "it has no care unit", "")]);
-    found(
-        &format!("{with}{board}{}", unit("A1", "\"98\"", &format!("from = 2026-06-01\n{store}"))),
-        &[(Warning, "not live until 2026-06-01", "")],
-    );
-    found(&format!("{with}{board}{}", unit("A1", "\"98\"", store)).replace('¤', ""), &[]);
-}
-
-#[test]
-fn units_without_mailbox_or_provider_and_units_that_ended_are_remarked() {
-    let store = "[[unit.handling]]\nmethod = \"store\"\n";
-    let bare = "¤¤[[unit]]\nhsa_id = \"SE0000000000-A1\"\nname = \"A\"\ncounty = \"99\"\n";
-    found(
-        &format!("{bare}{store}"),
-        &[(Warning, "no care_provider", ""), (Warning, "no mailbox", "")],
-    );
-    found(
-        &format!("¤{}", unit("A1", "\"99\"", &format!("to = 2026-04-30\n{store}"))),
-        &[(Warning, "ended on 2026-04-30", "remove")],
-    );
-    found(
-        &unit("A1", "\"99\"", store).replace("\"a@example.se\"", "¤\"not an address\""),
-        &[(Error, "not one e-mail address", "bare")],
     );
 }
 
