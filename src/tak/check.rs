@@ -130,6 +130,7 @@ fn platform(draft: &Draft, systems: &Systems<'_>, found: &mut Findings) {
 /// The keys that mean something for 1177 Inkorg only.
 fn inbox(draft: &Draft, found: &mut Findings) {
     let inkorg = draft.platform.as_ref().and_then(|it| it.inkorg.as_ref());
+    let onward = draft.platform.as_ref().and_then(|it| it.onward.as_ref());
     for system in &draft.systems {
         let id = system.id.as_ref().map(|it| it.value.as_str());
         let is_inkorg = id.is_some() && id == inkorg.map(|it| it.value.as_str());
@@ -153,19 +154,21 @@ fn inbox(draft: &Draft, found: &mut Findings) {
             }
         }
         if let Some(told) = &system.when_unknown {
-            unknown(is_inkorg, told, system.delivery, found);
+            let is_onward = id.is_some() && id == onward.map(|it| it.value.as_str());
+            let kept = is_onward || system.delivery == Delivery::Queued;
+            unknown(is_inkorg, kept, told, found);
         }
     }
 }
 
-fn unknown(is_inkorg: bool, told: &Told<WhenUnknown>, delivery: Delivery, found: &mut Findings) {
+fn unknown(is_inkorg: bool, kept: bool, told: &Told<WhenUnknown>, found: &mut Findings) {
     if is_inkorg && told.value == WhenUnknown::Resend {
         found.warn(
             told.place,
             "1177 Inkorg cannot tell a repeated message: a citizen may get it twice".to_owned(),
             "when_unknown = \"hold\" shows it to a person instead".to_owned(),
         );
-    } else if !is_inkorg && delivery == Delivery::Direct {
+    } else if !is_inkorg && !kept {
         found.warn(
             told.place,
             "when_unknown has no effect with delivery = \"direct\"".to_owned(),

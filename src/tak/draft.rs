@@ -134,7 +134,7 @@ impl RouteDraft {
 
 /// Reads and checks a whole folder.
 pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
-    let mut sorted: Vec<&Source> = sources.iter().collect();
+    let mut sorted: Vec<&Source> = sources.iter().filter(|it| it.is_routing()).collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let files: Vec<Arc<str>> = sorted.iter().map(|it| it.name.as_str().into()).collect();
     let mut found = Findings::in_files(files.clone());

@@ -63,6 +63,7 @@ fn what_it_holds_can_be_asked_for() {
     let waits: Vec<_> = (1..=6).map(|it| inkorg.retry.wait(it).as_secs()).collect();
     assert_eq!(waits, [4, 20, 300, 1800, 3600, 3600]);
     assert!(it.onward().is_none());
+    assert_eq!(it.caller(&id("SE0000000000-1177")).unwrap().when_unknown, WhenUnknown::Hold);
     assert!(it.is_patient_advisory_committee(&id("se0000000000-pan98")));
     assert!(!it.is_patient_advisory_committee(&id("SE0000000000-VC1")));
     assert_eq!(it.unit(&id("SE0000000000-TV1")).unwrap().operational_area.as_deref(), Some("4"));
@@ -78,6 +79,11 @@ fn the_generation_is_of_the_content_and_not_of_the_order() {
     assert_eq!((one.full().len(), one.to_string().len()), (64, 12));
     sources[0].text.push('\n');
     assert_ne!(Generation::of(&sources), one);
+    // Code lists are not routing.
+    let other = Generation::of(&sources);
+    sources.push(source("tak-config/code-lists/list.toml", "code = 1"));
+    assert_eq!(Generation::of(&sources), other);
+    assert!(Table::parse(&sources, noon()).table.is_some());
     // A text cannot move from a name to a content unseen.
     assert_ne!(Generation::of(&[source("ab", "c")]), Generation::of(&[source("a", "bc")]));
 }

@@ -212,4 +212,89 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_unit_is_accepted_exactly_when_every_day_to_come_has_one_method(
+        rows in prop::collection::vec((prop::option::weighted(0.7, 1i8..=9), prop::option::weighted(0.6, 0i8..=5)), 1..5),
+        today in 1i8..=6,
+    ) {
+        // From day, and to day; an absent one is open.
+        let spans: Vec<(Option<i8>, Option<i8>)> =
+            rows.into_iter().map(|(from, length)| (from, length.map(|it| from.unwrap_or(1) + it))).collect();
+        let mut text = "[[unit]]\nhsa_id = \"SE0000000000-A\"\nname = \"x\"\ncounty = \"99\"\n".to_owned();
+        for (at, (from, to)) in spans.iter().enumerate() {
+            let line = |key: &str, day: &Option<i8>| {
+                day.map_or_else(String::new, |it| format!("{key} = 2026-05-{it:02}\n"))
+            };
+            // One redirect for each row, so that the answer tells which row it was.
+            text += &format!(
+                "[[unit.handling]]\n{}{}method = \"system\"\nsystem = \"region\"\nreceiver = \"SE0000000000-R{at}\"\n",
+                line("from", from), line("to", to)
+            );
+        }
+        text += &permission("1177", PROCESS_COMPLAINT, "*");
+        let now = at(&format!("2026-05-{today:02}T12:00:00Z"));
+        let loaded = Table::parse(&[source("base.toml", BASE), source("x.toml", &text)], now);
+        let on = |day: i8| -> Vec<usize> {
+            (0..spans.len())
+                .filter(|it| spans[*it].0.is_none_or(|from| from <= day) && spans[*it].1.is_none_or(|to| day <= to))
+                .collect()
+        };
+        // No row begins or ends after day 14, so one later day stands for all of them.
+        let right = (today..=20).all(|day| on(day).len() == 1);
+        prop_assert_eq!(loaded.table.is_some(), right, "{} {:#?}", text, loaded.findings);
+        if let Some(table) = loaded.table {
+            for day in today..=20 {
+                let when = at(&format!("2026-05-{day:02}T12:00:00Z"));
+                let answer = decide_at(&table, "1177", PROCESS_COMPLAINT, "SE0000000000-A", when);
+                prop_assert_eq!(said(&answer), format!("SE0000000000-A region SE0000000000-R{}", on(day)[0]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_is_told_exactly_when_somebody_gets_another_answer(
+        rows in prop::array::uniform2((prop::collection::vec(row(), 0..6), prop::collection::vec(row(), 0..6), any::<(bool, bool)>())),
+    ) {
+        let models = rows.map(|(routes, permissions, climbs)| Model {
+            routes: without_overlaps(routes),
+            permissions,
+            climb_routes: climbs.0,
+            climb_permissions: climbs.1,
+        });
+        let tree: BTreeMap<_, _> =
+            PARENTS.iter().map(|(child, parent)| (id(child), id(parent))).collect();
+        let tables = models.clone().map(|it| table(&it.text()).with_hierarchy(Hierarchy::new(tree.clone())));
+        let today: Date = "2026-05-01".parse().unwrap();
+        let changes = diff::effect(&tables[0], &tables[1], today);
+        for caller in CALLERS {
+            for contract in CONTRACTS {
+                for address in ADDRESSES {
+                    for day in 1i8..=9 {
+                        let ask = |it: &Model| {
+                            [false, true].map(|old| it.answer(caller, contract, address, old, day))
+                        };
+                        let (before, after) = (ask(&models[0]), ask(&models[1]));
+                        let date: Date = format!("2026-05-{day:02}").parse().unwrap();
+                        let told = changes.iter().any(|it| {
+                            it.contract == contract && it.address == address
+                                && it.consumer == caller && it.days.contains(date)
+                        });
+                        let refused = |it: &[String; 2]| it.iter().all(|it| it.starts_with("VP"));
+                        if before == after {
+                            prop_assert!(!told, "{caller} {address} {day} {before:?} {changes:#?}");
+                        } else if !(refused(&before) && refused(&after)) {
+                            let has_rows = models.iter().any(|it| {
+                                it.routes.iter().chain(&it.permissions).any(|it| {
+                                    CONTRACTS[it.contract] == contract && ADDRESSES[it.address] == address
+                                })
+                            });
+                            // An address without rows of its own is told as `*`, or as the one above it.
+                            prop_assert!(told || !has_rows, "{caller} {contract} {address} {day} {before:?} {after:?} {changes:#?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
