@@ -367,6 +367,20 @@ fn overlaps_are_named_by_day() {
         &[(Error, "on the days 2026-07-01 to 2026-07-01", "the day before")],
     );
     found(&rows("2026-06-30", "2026-07-01", ""), &[]);
+    // A long row hides neither of two short ones.
+    found(
+        &unit(
+            "A1",
+            "\"99\"",
+            "[[unit.handling]]\nmethod = \"store\"\n\
+             ¤[[unit.handling]]\nfrom = 2026-06-01\nto = 2026-06-02\nmethod = \"store\"\n\
+             ¤[[unit.handling]]\nfrom = 2026-07-01\nmethod = \"store\"\n",
+        ),
+        &[
+            (Error, "on the days 2026-06-01 to 2026-06-02", "line 7"),
+            (Error, "two handling methods from 2026-07-01 on", "line 7"),
+        ],
+    );
     // An overlap that has passed changes nothing.
     found(&rows("2026-03-02", "2026-03-01", ""), &[]);
 }

@@ -13,6 +13,19 @@ fn permissions_twice_run_out_or_useless_are_remarked() {
         &format!("{more}{}¤{}", one("to = 2026-06-30\n"), one("from = 2026-06-30\n")),
         &[(Warning, "the same permission twice: on 2026-06-30", "line 5")],
     );
+    // A long row hides neither of two short ones.
+    found(
+        &format!(
+            "{more}{}¤{}¤{}",
+            one(""),
+            one("from = 2026-06-01\nto = 2026-06-02\n"),
+            one("from = 2026-07-01\n")
+        ),
+        &[
+            (Warning, "twice: 2026-06-01 to 2026-06-02", "line 5"),
+            (Warning, "twice: from 2026-07-01", "line 5"),
+        ],
+    );
     found(&format!("{more}{}{}", one("to = 2026-06-30\n"), one("from = 2026-07-01\n")), &[]);
     found(
         &format!(
