@@ -86,8 +86,10 @@ pub(super) struct UnitDraft {
     pub(super) hsa_id: Option<Told<HsaId>>,
     pub(super) name: Option<String>,
     pub(super) county: Option<Told<String>>,
+    pub(super) has_care_provider: bool,
     pub(super) care_provider: Option<HsaId>,
     pub(super) operational_area: Option<String>,
+    pub(super) has_mailbox: bool,
     pub(super) mailbox: Option<String>,
     pub(super) telephone: Option<String>,
     pub(super) address: Option<String>,
@@ -132,10 +134,10 @@ impl RouteDraft {
 
 /// Reads and checks a whole folder.
 pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
-    let mut sorted: Vec<&Source> = sources.iter().collect();
+    let mut sorted: Vec<&Source> = sources.iter().filter(|it| it.is_routing()).collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let files: Vec<Arc<str>> = sorted.iter().map(|it| it.name.as_str().into()).collect();
-    let mut found = Findings::default();
+    let mut found = Findings::in_files(files.clone());
     let mut draft = Draft::default();
     let mut readable = bounds(&sorted, &mut found);
     if readable {
@@ -147,12 +149,9 @@ pub(super) fn load(sources: &[Source], today: Date) -> Loaded {
     if readable {
         check::all(&mut draft, today, &mut found);
     }
-    let table = if found.has_errors() {
-        None
-    } else {
-        build::table(draft, files.clone(), Generation::of(sources))
-    };
-    Loaded { table, findings: found.finish(&files) }
+    let table =
+        if found.has_errors() { None } else { build::table(draft, files, Generation::of(sources)) };
+    Loaded { table, findings: found.finish() }
 }
 
 fn bounds(sources: &[&Source], found: &mut Findings) -> bool {

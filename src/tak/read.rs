@@ -83,6 +83,10 @@ impl<'t> Fields<'t> {
     /// A text; blank or overlong is a fault.
     pub(super) fn text(&self, key: &str, f: &mut Findings) -> Option<Told<&'t str>> {
         let it = self.any_text(key, f)?;
+        if self.broken && it.value.is_empty() {
+            // What the parser puts where it could not read a value.
+            return None;
+        }
         let fault = if it.value.trim().is_empty() {
             "is empty"
         } else if it.value.chars().nth(limits::LINE_CHARS_MAX).is_some() {
