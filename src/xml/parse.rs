@@ -16,6 +16,7 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
         return Err(XmlError::Character(at));
     }
     let mut reader = NsReader::from_str(text);
+    reader.config_mut().check_comments = true;
     let mut tree = Tree { text, records: Vec::new(), namespaces: Vec::new(), open: Vec::new() };
     loop {
         let at = offset(reader.buffer_position());
@@ -86,6 +87,9 @@ impl Tree<'_> {
         let (local, prefix) = raw_name.decompose();
         let prefix = prefix.map_or("", |it| it.into_inner());
         check_name(prefix, local.as_ref(), at)?;
+        if prefix == "xmlns" {
+            return Err(XmlError::Namespace(at));
+        }
         let attributes = attributes(start, resolver, at)?;
         let (bound, _) = resolver.resolve_element(raw_name);
         let namespace = match bound {
@@ -168,6 +172,9 @@ fn attributes(
 ) -> Result<Vec<Attribute>, XmlError> {
     let mut found: Vec<Attribute> = Vec::new();
     let (mut declarations, mut seen) = (0, 0);
+    if !is_spaced(start.attributes_raw()) {
+        return Err(XmlError::Syntax { at, what: "mellanslag saknas mellan attribut".to_owned() });
+    }
     for attribute in start.attributes() {
         let attribute =
             attribute.map_err(|error| XmlError::Syntax { at, what: error.to_string() })?;
@@ -199,6 +206,21 @@ fn attributes(
         }
     }
     Ok(found)
+}
+
+/// Whether white space stands between every value and the next name, which quick-xml does not ask.
+fn is_spaced(attributes: &str) -> bool {
+    let mut rest = attributes;
+    while let Some((_, value)) = rest.split_once(['"', '\'']) {
+        let quote = rest.as_bytes().get(rest.len() - value.len() - 1);
+        let quote = if quote == Some(&b'"') { '"' } else { '\'' };
+        let Some((_, after)) = value.split_once(quote) else { return true };
+        if after.starts_with(|c: char| !matches!(c, ' ' | '\t' | '\r' | '\n' | '/')) {
+            return false;
+        }
+        rest = after;
+    }
+    true
 }
 
 /// References resolved; a tab or a line break is a space (XML 1.0, 3.3.3).
@@ -239,7 +261,6 @@ fn check_name(prefix: &str, local: &str, at: usize) -> Result<(), XmlError> {
     if !good || prefix.len() + local.len() > limits::XML_NAME_BYTES_MAX {
         return Err(XmlError::Name(at));
     }
-    // The prefix xmlns is for declarations, and no element may be one.
     Ok(())
 }
 
