@@ -81,7 +81,8 @@ pub(super) fn on<F: Fold>(
     );
     let damage = u64::try_from(report.damage.len()).unwrap_or(0) + report.damage_more;
     let open = OpenReport { journal: report, views, damage_folded, took };
-    let engine = start(settings, (journal, disk, table, lock), Box::new(fold), clock, damage)?;
+    let engine =
+        start(settings, (journal, disk, table, origin, lock), Box::new(fold), clock, damage)?;
     Ok((engine, open))
 }
 
@@ -107,7 +108,7 @@ fn reason(
 }
 
 /// Records on their way into the views.
-struct Folding<'a> {
+pub(super) struct Folding<'a> {
     table: &'a dyn Table,
     fold: &'a mut dyn Apply,
     journal: &'a Journal,
@@ -116,12 +117,12 @@ struct Folding<'a> {
 }
 
 impl<'a> Folding<'a> {
-    fn new(table: &'a dyn Table, fold: &'a mut dyn Apply, journal: &'a Journal) -> Self {
+    pub(super) fn new(table: &'a dyn Table, fold: &'a mut dyn Apply, journal: &'a Journal) -> Self {
         Self { table, fold, journal, overlay: Overlay::default(), damage: 0 }
     }
 
     /// Brings the views to the end of the journal, from the start where `why` says so.
-    fn bring(
+    pub(super) fn bring(
         &mut self,
         why: Option<String>,
         applied: Option<Position>,
@@ -184,11 +185,11 @@ impl<'a> Folding<'a> {
     }
 }
 
-type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Option<FolderLock>);
+type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Origin, Option<FolderLock>);
 
 fn start(
     settings: &Settings,
-    (journal, disk, table, lock): Parts,
+    (journal, disk, table, origin, lock): Parts,
     fold: Box<dyn Apply>,
     clock: Arc<dyn Clock>,
     damage: u64,
@@ -207,12 +208,12 @@ fn start(
         jobs: 0,
         damage,
     };
-    let behind = Arc::new(AtomicBool::new(false));
     let shared = Arc::new(Shared {
-        views: Views { table: Arc::clone(&table), behind },
+        views: Views { table: Arc::clone(&table), marks: Arc::default() },
         reader: journal.reader(),
         health: Mutex::new(health),
         waiting: AtomicUsize::new(0),
+        ended: AtomicBool::new(false),
         durable: watch::Sender::new(durable_seq),
     });
     let writer = Writer {
@@ -220,7 +221,9 @@ fn start(
         overlay: Overlay::default(),
         table,
         fold,
+        origin,
         disk,
+        latest: clock.now(),
         clock,
         shared: Arc::clone(&shared),
         settings: settings.clone(),

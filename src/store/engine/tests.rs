@@ -206,9 +206,14 @@ async fn a_job_sees_what_earlier_jobs_of_its_batch_did_and_reads_their_records()
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_stop_its_job() {
     let (engine, _) = Ground::new().open().unwrap();
-    let mut call = Box::pin(put(&engine, "a=1"));
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let mut call = Box::pin(engine.submit::<_, TestError>(move |tx| {
+        wait.recv().unwrap();
+        Ok(tx.append(b"a=1")?)
+    }));
     assert!(futures_util::poll!(&mut call).is_pending());
     drop(call);
+    go.send(()).unwrap();
     put(&engine, "b=1").await.unwrap();
     assert_eq!(value(&engine, "a").as_deref(), Some("1"));
 }
@@ -312,9 +317,56 @@ async fn views_that_fail_after_the_sync_keep_the_promise_and_give_no_stale_answe
     let back = async { while put(&engine, "b=1").await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(5), back).await.unwrap();
     assert_eq!(value(&engine, "a").as_deref(), Some("2"));
-    // A job that meets a broken view is not answered from it.
-    ground.table.set_failing(true);
-    assert!(matches!(put(&engine, "c=1").await, Err(SubmitError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn views_that_fail_under_a_job_or_a_reader_are_made_again_without_a_restart() {
+    let ground = Ground::new();
+    let (engine, _) = ground.open().unwrap();
+    put(&engine, "a=1").await.unwrap();
+    for under_a_job in [true, false] {
+        ground.table.set_failing(true);
+        if !under_a_job {
+            assert!(engine.get(b"a").is_err());
+        }
+        assert!(matches!(put(&engine, "b=1").await, Err(SubmitError::Unavailable(_))));
+        // The database comes back with something else in it.
+        ground.table.set_failing(false);
+        let wrong = Position { segment: 1, offset: 0, seq: 1 };
+        ground.table.apply(&[(b"a".to_vec(), Some(b"wrong".to_vec()))], wrong).unwrap();
+        let back = async { while put(&engine, "c=1").await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(5), back).await.unwrap();
+        assert_eq!(value(&engine, "a").as_deref(), Some("1"));
+        assert_eq!(value(&engine, "b"), None);
+    }
+    assert_eq!(number(engine.get(b"#count").unwrap()), 3);
+}
+
+/// A clock that gives up when told to, and takes its thread with it.
+#[derive(Debug, Default)]
+struct Bomb(AtomicBool);
+
+impl Clock for Bomb {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::SeqCst), "told to");
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_dies_is_told_and_every_caller_is_answered() {
+    let ground = Ground::new();
+    let bomb = Arc::new(Bomb::default());
+    let (disk, table) = (Arc::new(ground.disk.clone()), Arc::clone(&ground.table));
+    let clock: Arc<dyn Clock> = Arc::clone(&bomb) as Arc<dyn Clock>;
+    let (engine, _) = Engine::open_on(&settings(), disk, table, "boot", Pairs::<1>, clock).unwrap();
+    put(&engine, "a=1").await.unwrap();
+    bomb.0.store(true, Ordering::SeqCst);
+    assert!(matches!(put(&engine, "b=1").await, Err(SubmitError::Closed)));
+    assert!(matches!(put(&engine, "c=1").await, Err(SubmitError::Closed)));
+    assert!(engine.health().unavailable.is_some());
+    let (engine, report) = ground.open().unwrap();
+    assert_eq!((report.journal.last_seq, value(&engine, "b")), (1, None));
 }
 
 /// Puts pairs one by one until the store refuses; gives how many were acknowledged.
@@ -495,7 +547,7 @@ async fn views_that_are_gone_or_garbage_or_cut_short_are_made_again_and_say_the_
         let path = views.join("db");
         let mut bytes = fs::read(&path).unwrap();
         for (n, byte) in bytes.iter_mut().enumerate() {
-            if (n as u64).wrapping_mul(2_654_435_761) % share == 0 {
+            if (n as u64).wrapping_mul(2_654_435_761).is_multiple_of(share) {
                 *byte ^= 0x55;
             }
         }
@@ -532,6 +584,33 @@ async fn views_that_are_gone_or_garbage_or_cut_short_are_made_again_and_say_the_
         let (engine, _) = open_in(dir.path()).unwrap();
         engine.close().await;
     }
+}
+
+#[tokio::test]
+async fn one_flipped_byte_anywhere_in_the_views_never_gives_another_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open_in(dir.path()).unwrap();
+    for n in 0..200 {
+        put(&engine, &format!("key{}={n}", n % 60)).await.unwrap();
+    }
+    let before = engine.scan(&Scan::prefix("")).unwrap();
+    engine.close().await;
+    let db = dir.path().join("views/db");
+    let pristine = fs::read(&db).unwrap();
+    let used: Vec<usize> = (0..pristine.len()).filter(|at| pristine[*at] != 0).collect();
+    let mut rebuilt = 0;
+    for n in 0..50 {
+        let mut bytes = pristine.clone();
+        bytes[used[n * used.len() / 50]] ^= 0x10;
+        fs::remove_dir_all(dir.path().join("views")).unwrap();
+        fs::create_dir(dir.path().join("views")).unwrap();
+        fs::write(&db, bytes).unwrap();
+        let (engine, report) = open_in(dir.path()).unwrap();
+        assert_eq!(engine.scan(&Scan::prefix("")).unwrap(), before, "{n}: {:?}", report.views);
+        rebuilt += u32::from(report.views != ViewsReport::Current);
+        engine.close().await;
+    }
+    assert!(rebuilt > 0);
 }
 
 fn newest_segment(dir: &Path) -> PathBuf {
