@@ -299,9 +299,8 @@ impl Overlay {
         {
             return Err(ViewError::Value { found: value.len() });
         }
-        // Noted before it is changed: a panic between the two does no harm.
-        self.undo.push((key.to_vec(), self.changes.get(key).cloned()));
-        self.changes.insert(key.to_vec(), value);
+        let before = self.changes.insert(key.to_vec(), value);
+        self.undo.push((key.to_vec(), before));
         Ok(())
     }
 
@@ -328,9 +327,15 @@ impl Overlay {
         self.changes.len()
     }
 
-    /// Everything, for [`Table::apply`].
-    pub(super) fn changes(&self) -> Vec<Change> {
-        self.changes.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    /// Brings everything into `table`, together with `applied`. After an error it is here still.
+    pub(super) fn apply(&mut self, table: &dyn Table, applied: Position) -> Result<(), ViewError> {
+        let changes: Vec<Change> = std::mem::take(&mut self.changes).into_iter().collect();
+        if let Err(error) = table.apply(&changes, applied) {
+            self.changes = changes.into_iter().collect();
+            return Err(error);
+        }
+        self.undo.clear();
+        Ok(())
     }
 
     pub(super) fn clear(&mut self) {

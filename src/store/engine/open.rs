@@ -1,5 +1,7 @@
 //! Opening a store: the lock, the journal, the views brought up to it, the writer.
 
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -38,7 +40,16 @@ pub(super) fn in_folder<F: Fold>(
 ) -> Result<(Engine, OpenReport), StoreError> {
     let dir = settings.dir.as_path();
     let folder = |doing| move |source| StoreError::Folder { doing, dir: dir.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(folder("making the folder"))?;
+    // What is in it is about patients: nobody else on the machine looks in.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .and_then(|()| match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        })
+        .map_err(folder("making the folder"))?;
     let lock = FolderLock::take(dir)?;
     let disk = FolderDisk::open(&dir.join("journal")).map_err(folder("opening journal/"))?;
     let table = SledTable::open(&dir.join("views"))?;
@@ -178,8 +189,7 @@ impl<'a> Folding<'a> {
 
     fn write(&mut self, last: Option<Position>) -> Result<(), StoreError> {
         if let Some(last) = last {
-            self.table.apply(&self.overlay.changes(), last)?;
-            self.overlay.clear();
+            self.overlay.apply(self.table, last)?;
         }
         Ok(())
     }

@@ -271,12 +271,10 @@ impl Writer {
     /// Brings the views to the last record on disk.
     fn apply(&mut self) -> Result<(), ViewError> {
         let Some(last) = self.last else { return Ok(()) };
-        // Nobody reads the views between the answer and the change that it speaks of.
-        if let Err(error) = self.table.apply(&self.overlay.changes(), last) {
+        if let Err(error) = self.overlay.apply(self.table.as_ref(), last) {
             self.shared.views.marks.behind.store(true, Ordering::Release);
             return Err(error);
         }
-        self.overlay.clear();
         self.last = None;
         self.shared.views.marks.behind.store(false, Ordering::Release);
         Ok(())

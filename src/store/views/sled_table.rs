@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::{Change, Entry, OWN, Origin, Scan, Table, ViewError};
-use sha2::{Digest, Sha256};
-
 use crate::limits;
 use crate::store::journal::Position;
 
@@ -181,14 +179,16 @@ fn split(bytes: &[u8]) -> Option<(Position, u64)> {
     Some((Position::from_bytes(position)?, u64::from_be_bytes(sum.try_into().ok()?)))
 }
 
-/// One entry's part of the sum of all, which does not depend on their order.
+/// One entry's part of the sum of all, which does not depend on their order. It is there to find
+/// what a disk did, not what a person did.
 fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
-    let mut hash = Sha256::new();
-    hash.update(u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes());
-    hash.update(key);
-    hash.update(value);
-    let hash: [u8; 32] = hash.finalize().into();
-    hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    let length = u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&length), key), value);
+    // Spread over 64 bits (the finish of splitmix64), so that a sum of many stays a good one.
+    let mut mixed = u64::from(crc).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 /// sled panics over some damage instead of saying so.
