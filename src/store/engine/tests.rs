@@ -10,6 +10,7 @@ use crate::store::journal::memory::{Fault, Kept, MemoryDisk};
 use crate::store::views::MemoryTable;
 
 mod folder;
+mod lives;
 
 /// Records are `key=value`; an empty value takes the key away. Also counts records and keeps the
 /// last position.
