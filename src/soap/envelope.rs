@@ -14,10 +14,10 @@ use crate::xml::{Document, Node};
 
 /// Where the address of RIV TA Basic Profile 2.1 stands. `registry:2` is of the registry's second
 /// version; callers that generate code from it send it.
-const REGISTRY: [&str; 2] = [REGISTRY_1, "urn:riv:itintegration:registry:2"];
+pub(super) const REGISTRY: [&str; 2] = [REGISTRY_1, "urn:riv:itintegration:registry:2"];
 
 /// WS-Addressing, whose `To` is the address of Basic Profile 2.0.
-const ADDRESSING: &str = "http://www.w3.org/2005/08/addressing";
+pub(super) const ADDRESSING: &str = "http://www.w3.org/2005/08/addressing";
 
 /// The blocks of WS-Addressing that mean nothing more than is known from the call itself.
 const ADDRESSING_KNOWN: [&str; 4] = ["To", "Action", "MessageID", "From"];
