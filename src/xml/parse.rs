@@ -1,5 +1,6 @@
 //! The strict pass: from text to a tree.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use quick_xml::events::attributes::Attribute as RawAttribute;
@@ -17,7 +18,8 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
     }
     let mut reader = NsReader::from_str(text);
     reader.config_mut().check_comments = true;
-    let mut tree = Tree { text, records: Vec::new(), namespaces: Vec::new(), open: Vec::new() };
+    let mut tree =
+        Tree { text, records: Vec::new(), namespaces: BTreeMap::new(), open: Vec::new() };
     loop {
         let at = offset(reader.buffer_position());
         let event = reader
@@ -57,7 +59,8 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
 struct Tree<'t> {
     text: &'t str,
     records: Vec<Record>,
-    namespaces: Vec<String>,
+    /// Each with its place in the document's list.
+    namespaces: BTreeMap<String, usize>,
     open: Vec<Open>,
 }
 
@@ -123,11 +126,12 @@ impl Tree<'_> {
     }
 
     fn intern(&mut self, namespace: &str) -> usize {
-        let known = self.namespaces.iter().position(|it| it == namespace);
-        known.unwrap_or_else(|| {
-            self.namespaces.push(namespace.to_owned());
-            self.namespaces.len() - 1
-        })
+        if let Some(known) = self.namespaces.get(namespace) {
+            return *known;
+        }
+        let place = self.namespaces.len();
+        self.namespaces.insert(namespace.to_owned(), place);
+        place
     }
 
     fn end(&mut self, end: usize) -> Result<(), XmlError> {
@@ -161,7 +165,11 @@ impl Tree<'_> {
             }
         }
         let root = self.records.first().cloned().ok_or(XmlError::Unfinished)?;
-        Ok(Document { records: self.records, namespaces: self.namespaces, root })
+        let mut namespaces: Vec<(usize, String)> =
+            self.namespaces.into_iter().map(|(name, place)| (place, name)).collect();
+        namespaces.sort_unstable();
+        let namespaces = namespaces.into_iter().map(|(_, name)| name).collect();
+        Ok(Document { records: self.records, namespaces, root })
     }
 }
 

@@ -157,6 +157,17 @@ fn elements_attributes_and_declarations_have_bounds() {
 }
 
 #[test]
+fn a_namespace_on_every_element_costs_no_more_than_the_elements() {
+    let one = |n: usize| format!("<a xmlns='urn:{}{n}'/>", "x".repeat(70));
+    let all: String = (0..limits::XML_ELEMENTS_MAX - 1).map(one).collect();
+    let began = std::time::Instant::now();
+    let document = parse(&format!("<r>{all}</r>")).unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    let last = document.root().children().last().unwrap();
+    assert!(last.namespace().ends_with("x9998"));
+}
+
+#[test]
 fn a_beginning_may_end_between_two_tags() {
     let text = "<a><b>1</b><c>";
     let document = Document::parse_beginning(text).unwrap();

@@ -147,7 +147,7 @@ fn prop_same_files(
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config::with_cases(2_000))]
+    #![proptest_config(proptest::test_runner::Config::with_cases(1_000))]
 
     #[test]
     fn no_bytes_make_the_reader_stumble(
