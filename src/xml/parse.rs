@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
                 tree.text(character.encode_utf8(&mut [0; 4]), at, true)?;
             }
             Event::Comment(_) => {}
-            Event::Decl(_) if at == 0 => {}
+            Event::Decl(_) if at == 0 && is_declaration(text.get(tag).unwrap_or_default()) => {}
             Event::Decl(_) | Event::PI(_) => return Err(XmlError::Instruction(at)),
             Event::DocType(_) => return Err(XmlError::Doctype),
             Event::Eof => break,
@@ -193,7 +193,10 @@ fn attributes(
         if let Some(declared) = attribute.key.as_namespace_binding() {
             declarations += 1;
             let named = matches!(declared, PrefixDeclaration::Named(_));
-            if value == XMLNS || named && value.is_empty() {
+            // quick-xml compares names of namespaces as written: one that is not written as it is
+            // would be another here than to the next reader.
+            let as_written = value == attribute.value;
+            if value == XMLNS || named && value.is_empty() || !as_written {
                 return Err(XmlError::Namespace(at));
             }
         } else {
@@ -223,7 +226,7 @@ fn is_spaced(attributes: &str) -> bool {
         let quote = rest.as_bytes().get(rest.len() - value.len() - 1);
         let quote = if quote == Some(&b'"') { '"' } else { '\'' };
         let Some((_, after)) = value.split_once(quote) else { return true };
-        if after.starts_with(|c: char| !matches!(c, ' ' | '\t' | '\r' | '\n' | '/')) {
+        if after.starts_with(|c: char| !is_space(c) && c != '/') {
             return false;
         }
         rest = after;
@@ -247,6 +250,46 @@ fn attribute_value(attribute: &RawAttribute<'_>, at: usize) -> Result<String, Xm
         value.push_str(&plain(rest));
     }
     Ok(value)
+}
+
+/// Whether the text is an XML declaration: version 1.something, then perhaps encoding, then perhaps
+/// standalone. quick-xml takes anything between the marks.
+fn is_declaration(text: &str) -> bool {
+    let inside = text.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>"));
+    let Some(inside) = inside.filter(|it| is_spaced(it)) else { return false };
+    let mut rest = inside;
+    let version = |it: &str| {
+        it.strip_prefix("1.")
+            .is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let encoding = |it: &str| {
+        it.starts_with(|c: char| c.is_ascii_alphabetic())
+            && it.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let standalone = |it: &str| matches!(it, "yes" | "no");
+    let parts: [(&str, &dyn Fn(&str) -> bool); 3] =
+        [("version", &version), ("encoding", &encoding), ("standalone", &standalone)];
+    for (name, is_right) in parts {
+        match pseudo_attribute(rest, name) {
+            Some((value, after)) if is_right(value) => rest = after,
+            Some(_) => return false,
+            None if name == "version" => return false,
+            None => {}
+        }
+    }
+    rest.chars().all(is_space)
+}
+
+/// The value of ` name="value"` at the start of a text, and what comes after.
+fn pseudo_attribute<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
+    let rest = text.strip_prefix(is_space)?.trim_start_matches(is_space).strip_prefix(name)?;
+    let rest = rest.trim_start_matches(is_space).strip_prefix('=')?.trim_start_matches(is_space);
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    rest.get(1..)?.split_once(quote)
+}
+
+const fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {

@@ -74,6 +74,7 @@ fn what_is_not_well_formed_is_refused() {
         "<b:a/>",
         "<a xmlns:b='x' xmlns:c='x' b:d='1' c:d='2'/>",
         "<a xmlns:b=''/>",
+        "<a xmlns='urn:&#97;'/>",
         "<a xmlns:b='http://www.w3.org/2000/xmlns/'/>",
         "<a><!-- x -- y --></a>",
         "<a><![CDATA[</a>",
@@ -94,6 +95,35 @@ fn what_is_not_well_formed_is_refused() {
     ];
     for text in faults {
         assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_declaration_is_whole_or_refused() {
+    for text in [
+        "<?xml version='1.0'?>",
+        "<?xml\tversion = \"1.0\"\nencoding='UTF-8' standalone='yes' ?>",
+        "<?xml version='1.1' standalone='no'?>",
+    ] {
+        assert!(parse(&format!("{text}<a/>")).is_ok(), "{text}");
+    }
+    for text in [
+        "<?xml?>",
+        "<?xml ?>",
+        "<?xml encoding='UTF-8'?>",
+        "<?xml version='2.0'?>",
+        "<?xml version='1.'?>",
+        "<?xml version='1.0' encodig='x'?>",
+        "<?xml version='1.0' encoding=''?>",
+        "<?xml version='1.0'encoding='UTF-8'?>",
+        "<?xml version='1.0' standalone='maybe'?>",
+        "<?xml encoding='UTF-8' version='1.0'?>",
+        "<?xml version='1.0\"?>",
+        "<?xml version='1.0' x?>",
+        "<?XML version='1.0'?>",
+        "<?xml version=1.0?>",
+    ] {
+        assert!(parse(&format!("{text}<a/>")).is_err(), "{text}");
     }
 }
 
