@@ -252,23 +252,20 @@ fn attribute_value(attribute: &RawAttribute<'_>, at: usize) -> Result<String, Xm
     Ok(value)
 }
 
+/// Whether a text has a form.
+type Form = fn(&str) -> bool;
+
 /// Whether the text is an XML declaration: version 1.something, then perhaps encoding, then perhaps
 /// standalone. quick-xml takes anything between the marks.
 fn is_declaration(text: &str) -> bool {
     let inside = text.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>"));
     let Some(inside) = inside.filter(|it| is_spaced(it)) else { return false };
     let mut rest = inside;
-    let version = |it: &str| {
-        it.strip_prefix("1.")
-            .is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let encoding = |it: &str| {
-        it.starts_with(|c: char| c.is_ascii_alphabetic())
-            && it.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    let standalone = |it: &str| matches!(it, "yes" | "no");
-    let parts: [(&str, &dyn Fn(&str) -> bool); 3] =
-        [("version", &version), ("encoding", &encoding), ("standalone", &standalone)];
+    let parts: [(&str, Form); 3] = [
+        ("version", is_version),
+        ("encoding", is_encoding),
+        ("standalone", |it| matches!(it, "yes" | "no")),
+    ];
     for (name, is_right) in parts {
         match pseudo_attribute(rest, name) {
             Some((value, after)) if is_right(value) => rest = after,
@@ -278,6 +275,16 @@ fn is_declaration(text: &str) -> bool {
         }
     }
     rest.chars().all(is_space)
+}
+
+fn is_version(text: &str) -> bool {
+    let minor = text.strip_prefix("1.").unwrap_or_default();
+    !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_encoding(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// The value of ` name="value"` at the start of a text, and what comes after.
