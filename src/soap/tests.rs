@@ -205,8 +205,8 @@ fn base64_is_read_strictly_and_white_space_is_free() {
         "aGVq]",
         "]]",
         "<![CDATA[aGVq]]]>",
-        "<![CDATA[aG]Vq]]>",
-        "<![CDATA[aG]]Vq]]>",
+        "<![CDATA[aGVq]xaGVq]]>",
+        "<![CDATA[aGVq]]xaGVq]]>",
         "<![CDATA[]aGVq]]>",
         "åäö",
     ] {
