@@ -375,7 +375,7 @@ impl Scanner {
                 (None, b'"' | b'\'') => quote = Some(*byte),
                 (None, _) => {}
             }
-            slash = quote.is_none() && *byte == b'/';
+            slash = *byte == b'/';
         }
         self.keep(rest)?;
         self.state = State::Attributes(quote, slash);

@@ -204,7 +204,9 @@ fn base64_is_read_strictly_and_white_space_is_free() {
         "a-_=",
         "aGVq]",
         "]]",
-        "<![CDATA[a]]]>",
+        "<![CDATA[aGVq]]]>",
+        "<![CDATA[aGVq]xaGVq]]>",
+        "<![CDATA[aGVq]]xaGVq]]>",
         "<![CDATA[]aGVq]]>",
         "åäö",
     ] {
@@ -364,6 +366,9 @@ fn a_header_that_must_be_understood_is() {
     let strange = Err(strange);
     assert_eq!(with("<x xmlns='urn:x' s:mustUnderstand='1'/>"), strange);
     assert_eq!(with("<x xmlns='urn:x' s:mustUnderstand='true' s:actor=''/>"), strange);
+    let next = "http://schemas.xmlsoap.org/soap/actor/next";
+    let next = format!("<x xmlns='urn:x' s:mustUnderstand='1' s:actor='{next}'/>");
+    assert_eq!(with(&next), strange);
 }
 
 #[test]
