@@ -22,6 +22,35 @@ pub(super) struct Writer {
     text: String,
 }
 
+/// The outside of a request to `address`: what stands before the request element, and after.
+fn around_request(address: &HsaId) -> (String, &'static str) {
+    let mut before = format!(
+        "<soapenv:Envelope xmlns:soapenv=\"{SOAP_11}\"><soapenv:Header>\
+         <itr:LogicalAddress xmlns:itr=\"{REGISTRY_1}\">"
+    );
+    push_text(&mut before, address.as_str());
+    before.push_str("</itr:LogicalAddress></soapenv:Header><soapenv:Body>");
+    (before, END)
+}
+
+fn around_response() -> (String, &'static str) {
+    (format!("<soapenv:Envelope xmlns:soapenv=\"{SOAP_11}\"><soapenv:Body>"), END)
+}
+
+const END: &str = "</soapenv:Body></soapenv:Envelope>";
+
+/// A request element in its envelope.
+pub(super) fn request_envelope(address: &HsaId, element: &str) -> String {
+    let (before, after) = around_request(address);
+    [&before, element, after].concat()
+}
+
+/// A response element in its envelope.
+pub(super) fn response_envelope(element: &str) -> String {
+    let (before, after) = around_response();
+    [&before, element, after].concat()
+}
+
 /// A request to `address`: `content` writes what stands in the request element.
 pub(super) fn request(
     contract: &str,
@@ -29,14 +58,8 @@ pub(super) fn request(
     address: &HsaId,
     content: impl FnOnce(&mut Writer),
 ) -> Outline {
-    let mut writer = Writer::default();
-    writer.text.push_str(&format!(
-        "<soapenv:Envelope xmlns:soapenv=\"{SOAP_11}\"><soapenv:Header>\
-         <itr:LogicalAddress xmlns:itr=\"{REGISTRY_1}\">"
-    ));
-    push_text(&mut writer.text, address.as_str());
-    writer.text.push_str("</itr:LogicalAddress></soapenv:Header><soapenv:Body>");
-    writer.body(contract, operation, content)
+    let (before, after) = around_request(address);
+    Writer::default().whole(&before, contract, operation, content, after)
 }
 
 /// A response: `content` writes what stands in the response element.
@@ -45,18 +68,25 @@ pub(super) fn response(
     operation: &str,
     content: impl FnOnce(&mut Writer),
 ) -> Outline {
-    let mut writer = Writer::default();
-    writer.text.push_str(&format!("<soapenv:Envelope xmlns:soapenv=\"{SOAP_11}\"><soapenv:Body>"));
-    writer.body(contract, &format!("{operation}Response"), content)
+    let (before, after) = around_response();
+    Writer::default().whole(&before, contract, &format!("{operation}Response"), content, after)
 }
 
 impl Writer {
-    fn body(mut self, contract: &str, element: &str, content: impl FnOnce(&mut Self)) -> Outline {
+    fn whole(
+        mut self,
+        before: &str,
+        contract: &str,
+        element: &str,
+        content: impl FnOnce(&mut Self),
+        after: &str,
+    ) -> Outline {
+        self.text.push_str(before);
         self.text.push_str(&format!(
             "<{OWN}:{element} xmlns:{OWN}=\"{contract}\" xmlns:{COMMON}=\"{CORE}\">"
         ));
         content(&mut self);
-        self.text.push_str(&format!("</{OWN}:{element}></soapenv:Body></soapenv:Envelope>"));
+        self.text.push_str(&format!("</{OWN}:{element}>{after}"));
         self.outline.push_text(&self.text);
         self.outline
     }
