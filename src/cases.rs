@@ -20,13 +20,14 @@ use crate::complaint::codes::CodeLists;
 use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
 use crate::complaint::event::{Incoming, Via};
 use crate::complaint::message::{
-    FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
+    FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling, Remark,
 };
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::soap::Original;
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, SubmitError, Transaction};
+use query::JobError;
 use record::{RECORD_VERSION, Receipt, Record};
 
 /// The store, and what the domain makes of it. Cheap to clone.
@@ -60,7 +61,7 @@ pub enum NotAccepted {
     Reused,
     /// It could not be committed: the caller must send it again.
     #[error("the store could not commit it")]
-    Unavailable(#[source] SubmitError),
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What comes with a message besides what it says.
@@ -151,7 +152,7 @@ impl Cases {
             }
             .map_err(Failure::Refused)?;
             let head = Head { at, case: message.case_id, generation: grounds.generation };
-            append(transaction, head, Some(incoming), envelope.original, decided)
+            append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
     }
@@ -202,7 +203,7 @@ impl Cases {
             }
             .map_err(Failure::Refused)?;
             let head = Head { at, case: id, generation: grounds.generation };
-            append(transaction, head, Some(incoming), envelope.original, decided)
+            append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
     }
@@ -227,7 +228,7 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            append(transaction, Head { at, case: id, generation: grounds.generation }, None, None, decided)
+            append(transaction, Head { at, case: id, generation: grounds.generation }, None, decided)
         })
         .await
     }
@@ -237,27 +238,33 @@ impl Cases {
         F: FnOnce(&mut Transaction<'_>) -> Result<Accepted, Failure> + Send + 'static,
     {
         match self.engine.submit(job).await {
-            Ok(Ok(accepted)) => Ok(accepted),
-            Ok(Err(Failure::Refused(refusal))) => Err(NotAccepted::Refused(refusal)),
-            Ok(Err(Failure::Reused)) => Err(NotAccepted::Reused),
-            Ok(Err(Failure::Store(error))) => Err(NotAccepted::Unavailable(error)),
-            Err(error) => Err(NotAccepted::Unavailable(error)),
+            Ok(accepted) => Ok(accepted),
+            Err(SubmitError::Refused(Failure::Refused(refusal))) => {
+                Err(NotAccepted::Refused(refusal))
+            }
+            Err(SubmitError::Refused(Failure::Reused)) => Err(NotAccepted::Reused),
+            Err(SubmitError::Refused(Failure::Job(error))) => {
+                Err(NotAccepted::Unavailable(Box::new(error)))
+            }
+            Err(
+                error @ (SubmitError::Overloaded
+                | SubmitError::Unavailable(_)
+                | SubmitError::Panicked(_)
+                | SubmitError::Closed),
+            ) => Err(NotAccepted::Unavailable(Box::new(error))),
         }
     }
 }
 
 /// Why a job on the writer came to nothing.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Refused(Refusal),
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("refused")]
+    Refused(#[source] Refusal),
+    #[error("the message id stands for another content")]
     Reused,
-    Store(SubmitError),
-}
-
-impl From<SubmitError> for Failure {
-    fn from(error: SubmitError) -> Self {
-        Self::Store(error)
-    }
+    #[error("the job failed")]
+    Job(#[from] JobError),
 }
 
 struct Head {
@@ -287,7 +294,7 @@ fn reception(grounds: &Grounds) -> Result<&Reception, Failure> {
     })
 }
 
-fn repeated(transaction: &Transaction<'_>, incoming: &Incoming) -> Result<Option<Accepted>, Failure> {
+fn repeated(transaction: &mut Transaction<'_>, incoming: &Incoming) -> Result<Option<Accepted>, Failure> {
     let key = key::message(&incoming.sender, &incoming.message_id);
     let Some(receipt) = query::read_in::<Receipt>(transaction, &key)? else { return Ok(None) };
     if receipt.digest != incoming.digest {
@@ -296,7 +303,7 @@ fn repeated(transaction: &Transaction<'_>, incoming: &Incoming) -> Result<Option
     Ok(Some(Accepted { receipt, repeated: true }))
 }
 
-fn next_number(transaction: &Transaction<'_>) -> Result<RegistrationNumber, Failure> {
+fn next_number(transaction: &mut Transaction<'_>) -> Result<RegistrationNumber, Failure> {
     let cases = query::count_in(transaction, "cases")?;
     Ok(RegistrationNumber::of_ordinal(cases.unsigned_abs() + 1))
 }
@@ -304,10 +311,13 @@ fn next_number(transaction: &Transaction<'_>) -> Result<RegistrationNumber, Fail
 fn append(
     transaction: &mut Transaction<'_>,
     head: Head,
-    incoming: Option<Incoming>,
-    original: Option<Original>,
+    came: Option<(Incoming, Envelope)>,
     decided: Decided,
 ) -> Result<Accepted, Failure> {
+    let (incoming, original, remarks) = match came {
+        Some((incoming, envelope)) => (Some(incoming), envelope.original, envelope.remarks),
+        None => (None, None, Vec::new()),
+    };
     let digest = incoming.as_ref().map(|incoming| incoming.digest.clone()).unwrap_or_default();
     let record = Record {
         v: RECORD_VERSION,
@@ -316,6 +326,7 @@ fn append(
         generation: head.generation,
         incoming,
         event: decided.event,
+        remarks,
         owed: decided.owed,
         original,
     };

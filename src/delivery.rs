@@ -17,7 +17,7 @@ use crate::cases::Cases;
 use crate::cases::outbox::OutboxError;
 use crate::cases::record::{Item, ItemState};
 use crate::clock;
-use crate::complaint::event::{Debt, Outcome};
+use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
 use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
 use crate::routing::Current;
@@ -94,8 +94,9 @@ impl Delivery {
     /// Serves one system: what a former run left first, then whatever is due.
     async fn serve(self, id: String, stop: CancellationToken) {
         self.settle_orphans(&id).await;
+        let mut changes = self.cases.engine().watch();
         let mut under_way = JoinSet::new();
-        let mut busy: BTreeMap<crate::complaint::event::ItemId, ()> = BTreeMap::new();
+        let mut busy: BTreeMap<ItemId, ()> = BTreeMap::new();
         loop {
             while let Some(done) = under_way.try_join_next() {
                 if let Ok(item) = done {
@@ -105,12 +106,11 @@ impl Delivery {
             if stop.is_cancelled() {
                 break;
             }
-            let changed = self.cases.engine().changed();
             let pause = self.start_due(&id, &mut busy, &mut under_way).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = changed, if busy.len() < PARALLEL => {}
+                _ = changes.changed(), if busy.len() < PARALLEL => {}
                 Some(done) = under_way.join_next(), if !under_way.is_empty() => {
                     if let Ok(item) = done {
                         busy.remove(&item);
@@ -125,8 +125,8 @@ impl Delivery {
     async fn start_due(
         &self,
         id: &str,
-        busy: &mut BTreeMap<crate::complaint::event::ItemId, ()>,
-        under_way: &mut JoinSet<crate::complaint::event::ItemId>,
+        busy: &mut BTreeMap<ItemId, ()>,
+        under_way: &mut JoinSet<ItemId>,
     ) -> Duration {
         let free = PARALLEL.saturating_sub(busy.len());
         let Some(system) = self.system(id) else { return LOOK };

@@ -21,7 +21,7 @@ use crate::complaint::command::{Parties, Reception};
 use crate::complaint::event::Destination as Goes;
 use crate::complaint::message::{FromHandler, ProcessComplaintHandling, RecipientKind};
 use crate::id::HsaId;
-use crate::listen::{Connection, PeerState, next_chunk};
+use crate::listen::{BodyError, Connection, PeerState, next_chunk};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
 use crate::soap::{Head, MessageReader, Original, ReadError, Skeleton};
@@ -84,12 +84,19 @@ impl Gateway {
     ) -> Reply {
         let headers = CallHeaders::of(request.headers());
         let correlation = headers.correlation_id.clone();
-        let caller = connection.peer().hsa_id.clone();
-        if let PeerState::Refused(why) = connection.peer_state() {
-            let refusal = Refusal::Peer(why.to_string());
-            tracing::warn!(call.id = %correlation, call.caller = %caller, "refused: {refusal}: {why}");
-            return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
-        }
+        let caller = match connection.peer() {
+            PeerState::Known(peer) => peer.hsa_id.clone(),
+            PeerState::Refused(error) => {
+                let refusal = Refusal::Peer(Chain(&error).to_string());
+                tracing::warn!(call.id = %correlation, call.from = %connection.remote, "{refusal}");
+                return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
+            }
+            PeerState::Plain => {
+                let refusal = Refusal::Peer("the door is open without TLS".to_owned());
+                tracing::error!(call.id = %correlation, "{refusal}");
+                return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
+            }
+        };
         if request.method() == Method::GET {
             return self.describe(&request, &correlation);
         }
@@ -99,7 +106,7 @@ impl Gateway {
             address: String::new(),
             outcome: String::new(),
         };
-        let reply = match self.call(connection, request, headers, &mut told).await {
+        let reply = match self.call(&caller, request, headers, &mut told).await {
             Ok(answer) => reply::xml(StatusCode::OK, answer, &correlation),
             Err(refusal) => {
                 told.outcome = format!("refused: {}", Chain(&refusal));
@@ -117,14 +124,14 @@ impl Gateway {
 
     async fn call(
         &self,
-        connection: &Connection,
+        caller: &HsaId,
         request: http::Request<Incoming>,
         headers: CallHeaders,
         told: &mut Told,
     ) -> Result<String, Refusal> {
         let _place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let routing = self.routing.get();
-        let message = self.receive(connection, request, &routing, told).await?;
+        let message = self.receive(caller, request, &routing, told).await?;
         let reading = match rivta::read(&message.skeleton, &message.files) {
             Ok(reading) => reading,
             Err(Rejection::Malformed { path, what }) => {
@@ -135,14 +142,14 @@ impl Gateway {
                 return Ok(reply::invalid(interaction(&message.head)?, &field, &rule));
             }
         };
-        self.keep(connection, &routing, message, reading, headers, told).await
+        self.keep(caller, &routing, message, reading, headers, told).await
     }
 
     /// Reads a message while it arrives. The decision is made as soon as its head is there, so that
     /// what is refused is not read to its end.
     async fn receive(
         &self,
-        connection: &Connection,
+        caller: &HsaId,
         request: http::Request<Incoming>,
         routing: &Routing,
         told: &mut Told,
@@ -153,27 +160,20 @@ impl Gateway {
         let mut files = Files::new(self.cases.blobs().clone());
         let mut body = request.into_body();
         let mut decided = None;
-        let mut read: u64 = 0;
-        while let Some(chunk) = next_chunk(&mut body)
-            .await
-            .map_err(|error| Refusal::Body(Chain(&error).to_string()))?
-        {
-            read += chunk.len() as u64;
-            if read > self.message_bytes_max {
-                return Err(ReadError::Size.into());
-            }
+        let mut left = self.message_bytes_max;
+        while let Some(chunk) = next_chunk(&mut body, &mut left).await.map_err(body_refusal)? {
             let parts = reader.push(&chunk)?;
             if decided.is_none()
                 && let Some(head) = reader.head()
             {
-                decided = Some(self.decide(connection, head, routing, told)?);
+                decided = Some(self.decide(caller, head, routing, told)?);
             }
             files = files.take(parts).await.map_err(unavailable)?;
         }
         let (head, skeleton, parts) = reader.finish()?;
         let destination = match decided {
             Some(destination) => destination,
-            None => self.decide(connection, &head, routing, told)?,
+            None => self.decide(caller, &head, routing, told)?,
         };
         let files = files.take(parts).await.map_err(unavailable)?;
         let files = files.finish().await.map_err(unavailable)?;
@@ -182,7 +182,7 @@ impl Gateway {
 
     fn decide(
         &self,
-        connection: &Connection,
+        caller: &HsaId,
         head: &Head,
         routing: &Routing,
         told: &mut Told,
@@ -190,7 +190,7 @@ impl Gateway {
         told.contract = head.contract.to_string();
         told.address = reply::visible(&head.address);
         let question = Question {
-            caller: &connection.peer().hsa_id,
+            caller,
             contract: &head.contract,
             address: &head.address,
             profile: match head.profile {
@@ -212,7 +212,7 @@ impl Gateway {
 
     async fn keep(
         &self,
-        connection: &Connection,
+        caller: &HsaId,
         routing: &Routing,
         message: Message,
         reading: Reading,
@@ -222,7 +222,7 @@ impl Gateway {
         let interaction = interaction(&message.head)?;
         let original = original(&message)?;
         let envelope = Envelope {
-            sender: connection.peer().hsa_id.clone(),
+            sender: caller.clone(),
             original_consumer: headers.original_consumer,
             on_behalf_of: headers.on_behalf_of,
             correlation_id: headers.correlation_id,
@@ -266,8 +266,10 @@ impl Gateway {
             | FromHandler::Closure(_) => return Ok(None),
         };
         let Some(unit) = routing.table.unit(unit) else { return Ok(None) };
-        let Some(handling) = tak::handling_on(unit, at) else { return Ok(None) };
-        let reception = reception(&routing.table, unit, &handling);
+        let Some(handling) = unit.handling_on(at).map(|it| handling_of(&unit, &it.method)) else {
+            return Ok(None);
+        };
+        let reception = reception(&routing.table, &unit, &handling);
         let registers = matches!(message.content, FromHandler::Registration(_));
         let own = matches!(&reception.destination, Goes::System { hsa_id, .. } if hsa_id == sender);
         // A system registers cases only for the units that it handles.
@@ -325,6 +327,16 @@ fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception 
     }
 }
 
+fn handling_of(unit: &Unit, method: &tak::Method) -> Handling {
+    match method {
+        tak::Method::Store => Handling::Store,
+        tak::Method::System { system, receiver } => Handling::System {
+            system: Arc::clone(system),
+            receiver: receiver.clone().unwrap_or_else(|| unit.hsa_id.clone()),
+        },
+    }
+}
+
 fn interaction(head: &Head) -> Result<Interaction, Refusal> {
     Interaction::of(head.contract.as_str(), &head.operation).ok_or_else(|| Refusal::Malformed {
         path: head.operation.clone(),
@@ -362,6 +374,13 @@ fn answer(
         Err(error @ NotAccepted::Unavailable(_)) => {
             Err(Refusal::Unavailable(Chain(&error).to_string()))
         }
+    }
+}
+
+fn body_refusal(error: BodyError) -> Refusal {
+    match error {
+        BodyError::TooLarge(_) => ReadError::Size.into(),
+        BodyError::Stalled(_) | BodyError::Broken(_) => Refusal::Body(Chain(&error).to_string()),
     }
 }
 

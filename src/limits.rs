@@ -89,10 +89,6 @@ pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
 
 /// The settings file. The example with all its comments is about 5 KB.
 pub const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Free space on the store's disk under which nothing more is taken in: room to finish what was
-/// begun, and for the operator to act.
-pub const STORE_FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 /// All files of a routing folder together: a national TAK (100 000 routes, 300 000 permissions) is
 /// about 90 MB as TOML.
 pub const TAK_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -133,7 +133,7 @@ fn lines(error: &RoutingError) -> Vec<String> {
         RoutingError::Refused { findings, .. } => findings
             .iter()
             .filter(|it| it.severity == Severity::Error)
-            .map(ToString::to_string)
+            .map(|it| format!("{}:{}:{}: {}", it.file, it.line, it.column, it.message))
             .collect(),
     }
 }
@@ -148,8 +148,13 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
     let codes = match CodeLists::parse(&lists) {
         Ok(codes) => Some(Arc::new(codes)),
         Err(faults) => {
-            findings.extend(faults.into_iter().map(|fault| {
-                Finding::error(&format!("{CODE_LISTS}/{}", fault.file), fault.line, &fault.text)
+            findings.extend(faults.into_iter().map(|fault| Finding {
+                severity: Severity::Error,
+                file: format!("{CODE_LISTS}/{}", fault.file),
+                line: u32::try_from(fault.line).unwrap_or(u32::MAX),
+                column: 1,
+                message: fault.text,
+                hint: None,
             }));
             None
         }

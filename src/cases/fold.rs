@@ -2,8 +2,6 @@
 //!
 //! A pure function of the record and what the views held before it, so that two rebuilds agree.
 
-use std::fmt::Display;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +11,7 @@ use crate::complaint::event::{Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
+use crate::store::views::Scan;
 
 use super::key;
 use super::record::{Item, ItemState, Receipt, Record};
@@ -32,7 +31,7 @@ impl Fold for CaseFold {
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
         let record: Record = decode(payload)?;
-        views.put(key::event(&record.case, seq), position.to_bytes().to_vec());
+        views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
                 let state = ItemState::Leased { until: *until, instance: instance.clone() };
@@ -55,13 +54,13 @@ impl Fold for CaseFold {
 fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
     let case = match read::<Case>(views, &key::case(&record.case))? {
         Some(mut case) => {
-            unlist(&case, views);
+            unlist(&case, views)?;
             case.fold(seq, record.at, &record.event);
             case
         }
         None => begin(seq, record, views)?,
     };
-    list(&case, views);
+    list(&case, views)?;
     write(views, key::case(&case.id), &case)?;
     if let Some(incoming) = &record.incoming {
         let receipt = Receipt {
@@ -77,20 +76,23 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
 
 fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Case, FoldError> {
     let case = Case::begin(&record.case, seq, record.at, &record.generation, &record.event)
-        .ok_or_else(|| FoldError::new(format!("record {seq} tells of a case that never began")))?;
-    views.put(key::number(case.number.as_str()), to_json(&case.id)?);
-    views.put(key::opened(case.opened, &case.id), Vec::new());
+        .ok_or_else(|| broken(format!("record {seq} tells of a case that never began")))?;
+    views.put(&key::number(case.number.as_str()), to_json(&case.id)?)?;
+    views.put(&key::opened(case.opened, &case.id), Vec::new())?;
     add(views, "cases", 1)?;
     Ok(case)
 }
 
-fn list(case: &Case, views: &mut ViewWriter<'_>) {
-    let key = key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id);
-    views.put(key, Vec::new());
+fn list(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    Ok(views.put(&listed(case), Vec::new())?)
 }
 
-fn unlist(case: &Case, views: &mut ViewWriter<'_>) {
-    views.delete(key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id));
+fn unlist(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    Ok(views.delete(&listed(case))?)
+}
+
+fn listed(case: &Case) -> Vec<u8> {
+    key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id)
 }
 
 fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
@@ -102,7 +104,7 @@ fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Re
         } else {
             ItemState::Waiting
         };
-        views.put(key::lane_item(&owed.to, &case.id, id), Vec::new());
+        views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
         let item = Item {
             id,
             case: case.id.clone(),
@@ -113,7 +115,7 @@ fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Re
             attempts: 0,
             state,
         };
-        index(&item, views);
+        index(&item, views)?;
         add(views, &counter(&item), 1)?;
         write(views, key::item(id), &item)?;
     }
@@ -123,21 +125,21 @@ fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Re
 /// Gives an item its next state, and lets the next in its lane go when it is done with.
 fn move_item(views: &mut ViewWriter<'_>, id: ItemId, state: ItemState) -> Result<(), FoldError> {
     let mut item = read::<Item>(views, &key::item(id))?
-        .ok_or_else(|| FoldError::new(format!("outgoing message {id} was never owed")))?;
+        .ok_or_else(|| broken(format!("outgoing message {id} was never owed")))?;
     if item.state.is_final() {
         return Ok(());
     }
-    unindex(&item, views);
+    unindex(&item, views)?;
     add(views, &counter(&item), -1)?;
     if matches!(state, ItemState::Leased { .. }) {
         item.attempts += 1;
     }
     item.state = state;
-    index(&item, views);
+    index(&item, views)?;
     add(views, &counter(&item), 1)?;
     write(views, key::item(id), &item)?;
     if item.state.is_final() {
-        views.delete(key::lane_item(&item.to, &item.case, id));
+        views.delete(&key::lane_item(&item.to, &item.case, id))?;
         let now = final_time(&item.state);
         if let Some(next) = head_of(views, &item.to, &item.case)? {
             wake(views, next, now)?;
@@ -148,7 +150,7 @@ fn move_item(views: &mut ViewWriter<'_>, id: ItemId, state: ItemState) -> Result
 
 fn wake(views: &mut ViewWriter<'_>, id: ItemId, now: Timestamp) -> Result<(), FoldError> {
     let next = read::<Item>(views, &key::item(id))?
-        .ok_or_else(|| FoldError::new(format!("outgoing message {id} was never owed")))?;
+        .ok_or_else(|| broken(format!("outgoing message {id} was never owed")))?;
     if next.state == ItemState::Waiting {
         return move_item(views, id, ItemState::Due { at: now, why: None });
     }
@@ -180,16 +182,12 @@ fn decided(decision: Decision, at: Timestamp, reason: &str) -> ItemState {
 }
 
 /// The time index holds what time brings on; the list of what stands still, what needs a person.
-fn index(item: &Item, views: &mut ViewWriter<'_>) {
-    if let Some(key) = index_key(item) {
-        views.put(key, Vec::new());
-    }
+fn index(item: &Item, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    Ok(index_key(item).map_or(Ok(()), |key| views.put(&key, Vec::new()))?)
 }
 
-fn unindex(item: &Item, views: &mut ViewWriter<'_>) {
-    if let Some(key) = index_key(item) {
-        views.delete(key);
-    }
+fn unindex(item: &Item, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    Ok(index_key(item).map_or(Ok(()), |key| views.delete(&key))?)
 }
 
 fn index_key(item: &Item) -> Option<Vec<u8>> {
@@ -212,7 +210,7 @@ fn head_of(
     to: &str,
     case: &Ii,
 ) -> Result<Option<ItemId>, FoldError> {
-    let rows = views.scan_prefix(&key::lane(to, case), None, 1, false).map_err(FoldError::views)?;
+    let rows = views.scan(&Scan::prefix(key::lane(to, case)).limit(1))?;
     Ok(rows.first().and_then(|(key, _)| key::item_parts(key)))
 }
 
@@ -222,9 +220,8 @@ fn counter(item: &Item) -> String {
 
 fn add(views: &mut ViewWriter<'_>, name: &str, step: i64) -> Result<(), FoldError> {
     let key = key::count(name);
-    let before = views.get(&key).map_err(FoldError::views)?.as_deref().map_or(0, number);
-    views.put(key, (before + step).to_be_bytes().to_vec());
-    Ok(())
+    let before = views.get(&key)?.as_deref().map_or(0, number);
+    Ok(views.put(&key, (before + step).to_be_bytes())?)
 }
 
 /// A counter's value.
@@ -237,7 +234,7 @@ fn read<T: DeserializeOwned>(
     views: &ViewWriter<'_>,
     key: &[u8],
 ) -> Result<Option<T>, FoldError> {
-    views.get(key).map_err(FoldError::views)?.map(|bytes| decode(&bytes)).transpose()
+    views.get(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 
 fn write<T: Serialize>(
@@ -245,8 +242,7 @@ fn write<T: Serialize>(
     key: Vec<u8>,
     value: &T,
 ) -> Result<(), FoldError> {
-    views.put(key, to_json(value)?);
-    Ok(())
+    Ok(views.put(&key, to_json(value)?)?)
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, FoldError> {
@@ -257,6 +253,10 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FoldError> {
     serde_json::from_slice(bytes).map_err(form)
 }
 
-fn form(error: impl Display) -> FoldError {
-    FoldError::new(format!("a stored value has another form than expected: {error}"))
+fn form(error: serde_json::Error) -> FoldError {
+    FoldError::Record(Box::new(error))
+}
+
+fn broken(what: String) -> FoldError {
+    FoldError::Record(what.into())
 }

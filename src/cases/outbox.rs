@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use crate::complaint::event::{Decision, Event, ItemId, Outcome};
 use crate::store::engine::{SubmitError, Transaction};
+use crate::store::views::Scan;
 
-use super::query::{self, QueryError};
+use super::query::{self, JobError, QueryError};
 use super::record::{Item, ItemState, RECORD_VERSION, Record};
-use super::{Cases, Failure, key};
+use super::{Cases, key};
 
 /// Rows read at once when a whole list is walked.
 const PAGE: usize = 1_000;
@@ -35,7 +36,7 @@ pub enum OutboxError {
     #[error("outgoing message {id} is {state}")]
     NotNow { id: ItemId, state: &'static str },
     #[error("the store could not commit it")]
-    Store(#[source] SubmitError),
+    Store(#[source] SubmitError<JobError>),
 }
 
 impl Cases {
@@ -67,14 +68,9 @@ impl Cases {
     pub fn orphans(&self, system: &str) -> Result<Vec<Item>, QueryError> {
         let mut orphans = Vec::new();
         let prefix = key::due_prefix(system);
-        let mut from: Option<Vec<u8>> = None;
+        let mut scan = Scan::prefix(prefix).limit(PAGE);
         loop {
-            let rows = self
-                .engine
-                .views()
-                .scan_prefix(&prefix, from.as_deref(), PAGE, false)
-                .map_err(|error| QueryError::Views(error.to_string()))?;
-            let full = rows.len() == PAGE;
+            let rows = self.engine.scan(&scan)?;
             for (row, _) in &rows {
                 let Some(item) = key::item_parts(row).map(|id| self.item(id)).transpose()? else {
                     continue;
@@ -82,11 +78,7 @@ impl Cases {
                 orphans.extend(item.filter(|item| self.is_orphan(item)));
             }
             match rows.last() {
-                Some((last, _)) if full => {
-                    let mut next = last.clone();
-                    next.push(0);
-                    from = Some(next);
-                }
+                Some((last, _)) if rows.len() == PAGE => scan = scan.after(last.clone()),
                 _ => return Ok(orphans),
             }
         }
@@ -174,7 +166,7 @@ impl Cases {
     where
         F: FnOnce(&Item) -> Option<(Timestamp, Event)> + Send + 'static,
     {
-        let job = move |transaction: &mut Transaction<'_>| -> Result<Result<Item, OutboxError>, Failure> {
+        let job = move |transaction: &mut Transaction<'_>| {
             let Some(item) = query::read_in::<Item>(transaction, &key::item(id))? else {
                 return Ok(Err(OutboxError::NoSuch(id)));
             };
@@ -189,17 +181,14 @@ impl Cases {
                 generation: String::new(),
                 incoming: None,
                 event,
+                remarks: Vec::new(),
                 owed: Vec::new(),
                 original: None,
             };
             query::append_in(transaction, &record)?;
             let item = query::read_in::<Item>(transaction, &key::item(id))?;
-            Ok(item.ok_or(OutboxError::NoSuch(id)))
+            Ok::<_, JobError>(item.ok_or(OutboxError::NoSuch(id)))
         };
-        match self.engine.submit(job).await {
-            Ok(Ok(moved)) => moved,
-            Ok(Err(Failure::Store(error))) | Err(error) => Err(OutboxError::Store(error)),
-            Ok(Err(Failure::Refused(_) | Failure::Reused)) => Err(OutboxError::NoSuch(id)),
-        }
+        self.engine.submit(job).await.map_err(OutboxError::Store)?
     }
 }

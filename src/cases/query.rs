@@ -6,8 +6,9 @@ use crate::complaint::case::Case;
 use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
-use crate::store::engine::{SubmitError, Transaction};
-use crate::store::journal::Position;
+use crate::store::engine::{StoreError, Transaction};
+use crate::store::journal::{Position, ReadError};
+use crate::store::views::{Scan, ViewError};
 
 use super::record::{Item, Record};
 use super::{Cases, fold, key};
@@ -16,11 +17,18 @@ use super::{Cases, fold, key};
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The views did not answer.
-    #[error("the views cannot be read: {0}")]
-    Views(String),
+    #[error("the views cannot be read")]
+    Views(#[from] ViewError),
     /// A record of the journal is damaged or missing.
-    #[error("record {seq} cannot be read: {why}")]
-    Record { seq: u64, why: String },
+    #[error("record {seq} cannot be read")]
+    Record {
+        seq: u64,
+        #[source]
+        source: ReadError,
+    },
+    /// A record is asked for that is not one of the case's.
+    #[error("record {0} is not one of the case's")]
+    NotOfCase(u64),
     /// A stored value has another form than this program knows.
     #[error("a stored value has another form than expected")]
     Form(#[source] serde_json::Error),
@@ -74,9 +82,9 @@ impl Cases {
 
     /// One record of a case by its journal number.
     pub fn record(&self, id: &Ii, seq: u64) -> Result<Record, QueryError> {
-        let missing = || QueryError::Record { seq, why: "it is not one of the case's".to_owned() };
-        let position = self.engine.views().get(&key::event(id, seq)).map_err(views)?;
-        let position = position.as_deref().and_then(Position::from_bytes).ok_or_else(missing)?;
+        let position = self.engine.get(&key::event(id, seq))?;
+        let position = position.as_deref().and_then(Position::from_bytes);
+        let position = position.ok_or(QueryError::NotOfCase(seq))?;
         self.read_record(position)
     }
 
@@ -98,12 +106,12 @@ impl Cases {
     }
 
     pub(super) fn counter(&self, name: &str) -> Result<i64, QueryError> {
-        let bytes = self.engine.views().get(&key::count(name)).map_err(views)?;
+        let bytes = self.engine.get(&key::count(name))?;
         Ok(bytes.as_deref().map_or(0, fold::number))
     }
 
     pub(super) fn view<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, QueryError> {
-        let bytes = self.engine.views().get(key).map_err(views)?;
+        let bytes = self.engine.get(key)?;
         bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(QueryError::Form)).transpose()
     }
 
@@ -112,43 +120,50 @@ impl Cases {
         prefix: &[u8],
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, QueryError> {
-        self.engine.views().scan_prefix(prefix, None, limit, false).map_err(views)
+        Ok(self.engine.scan(&Scan::prefix(prefix).limit(limit))?)
     }
 
     fn read_record(&self, position: Position) -> Result<Record, QueryError> {
         let bytes = self
             .engine
             .read(position)
-            .map_err(|error| QueryError::Record { seq: position.seq, why: error.to_string() })?;
+            .map_err(|source| QueryError::Record { seq: position.seq, source })?;
         serde_json::from_slice(&bytes).map_err(QueryError::Form)
     }
 }
 
-fn views(error: impl std::fmt::Display) -> QueryError {
-    QueryError::Views(error.to_string())
+/// Why a job could not read or append.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("the store")]
+    Store(#[from] StoreError),
+    #[error("a stored value has another form than expected")]
+    Form(#[from] serde_json::Error),
 }
 
 /// A case as the writer sees it, with what this batch has done.
-pub(super) fn case_in(transaction: &Transaction<'_>, id: &Ii) -> Result<Option<Case>, SubmitError> {
+pub(super) fn case_in(
+    transaction: &mut Transaction<'_>,
+    id: &Ii,
+) -> Result<Option<Case>, JobError> {
     read_in(transaction, &key::case(id))
 }
 
 pub(super) fn read_in<T: DeserializeOwned>(
-    transaction: &Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     key: &[u8],
-) -> Result<Option<T>, SubmitError> {
+) -> Result<Option<T>, JobError> {
     let bytes = transaction.get(key)?;
-    bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(SubmitError::form)).transpose()
+    Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose()?)
 }
 
-pub(super) fn count_in(transaction: &Transaction<'_>, name: &str) -> Result<i64, SubmitError> {
+pub(super) fn count_in(transaction: &mut Transaction<'_>, name: &str) -> Result<i64, JobError> {
     Ok(transaction.get(&key::count(name))?.as_deref().map_or(0, fold::number))
 }
 
 pub(super) fn append_in(
     transaction: &mut Transaction<'_>,
     record: &Record,
-) -> Result<Position, SubmitError> {
-    let payload = serde_json::to_vec(record).map_err(SubmitError::form)?;
-    transaction.append(&payload)
+) -> Result<Position, JobError> {
+    Ok(transaction.append(&serde_json::to_vec(record)?)?)
 }

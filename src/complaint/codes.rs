@@ -221,7 +221,7 @@ impl CodeLists {
             let field = field("mainProblem", at, classification.main_problems.len());
             let (list, listed) = self.listed(code, PROBLEMS, &field)?;
             if listed.parent.is_some() {
-                let rule = "Ska vara ett huvudproblem; koden är ett delproblem.";
+                let rule = "ska vara ett huvudproblem; koden är ett delproblem";
                 return Err(ClassificationFault { field, rule: rule.to_owned() });
             }
             same_version(&mut problems, list, &field)?;
@@ -231,14 +231,14 @@ impl CodeLists {
             let field = field("subProblem", at, classification.sub_problems.len());
             let (list, listed) = self.listed(code, PROBLEMS, &field)?;
             if !listed.parent.as_deref().is_some_and(|parent| mains.contains(parent)) {
-                let rule = "Ska vara ett delproblem till något av de angivna huvudproblemen.";
+                let rule = "ska vara ett delproblem till något av de angivna huvudproblemen";
                 return Err(ClassificationFault { field, rule: rule.to_owned() });
             }
             same_version(&mut problems, list, &field)?;
         }
         let problems = problems.ok_or_else(|| ClassificationFault {
             field: "classification/mainProblem".to_owned(),
-            rule: "Minst ett huvudproblem ska anges.".to_owned(),
+            rule: "minst ett huvudproblem ska anges".to_owned(),
         })?;
         let field = "classification/operationalArea";
         let (list, _) = self.listed(&classification.operational_area, OPERATIONAL_AREAS, field)?;
@@ -256,8 +256,8 @@ impl CodeLists {
             ClassificationFault {
                 field: field.to_owned(),
                 rule: format!(
-                    "Ska vara en kod ur kodlistan {name} (code, codeSystem {system} och, om den \
-                     anges, en känd codeSystemVersion)."
+                    "ska vara en kod ur kodlistan {name} (code, codeSystem {system} och, om den \
+                     anges, en känd codeSystemVersion)"
                 ),
             }
         })
@@ -325,7 +325,7 @@ fn same_version(
     }
     Err(ClassificationFault {
         field: field.to_owned(),
-        rule: "Alla problem ska vara ur samma version av kodlistan.".to_owned(),
+        rule: "alla problem ska vara ur samma version av kodlistan".to_owned(),
     })
 }
 

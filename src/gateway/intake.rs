@@ -84,7 +84,7 @@ impl Files {
 
 /// A file that will be refused is not kept; its writer takes it away when it is dropped.
 fn end(writer: BlobWriter, broken: Option<Broken>) -> Result<FileSeen, BlobError> {
-    let too_large = writer.is_too_large();
+    let too_large = writer.is_over();
     if broken.is_some() || too_large {
         return Ok(FileSeen {
             sha256: String::new(),

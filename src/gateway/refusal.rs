@@ -67,10 +67,17 @@ impl Refusal {
     fn fault_code(&self) -> FaultCode {
         match self {
             Self::Unreadable(error) => error.fault_code(),
-            Self::Routing(denial) if denial.is_server() => FaultCode::Server,
-            Self::Peer(_) | Self::Routing(_) | Self::Malformed { .. } | Self::Body(_) => {
-                FaultCode::Client
-            }
+            // The platform says `Server` also where the caller lacks permission (VP007).
+            Self::Routing(denial) => match denial {
+                Denial::NoAddress | Denial::NoRoute { .. } | Denial::CountyNotLive { .. } => {
+                    FaultCode::Client
+                }
+                Denial::MoreThanOne { .. }
+                | Denial::NotPermitted { .. }
+                | Denial::NoUrl { .. }
+                | Denial::NoTable => FaultCode::Server,
+            },
+            Self::Peer(_) | Self::Malformed { .. } | Self::Body(_) => FaultCode::Client,
             Self::Unavailable(_) | Self::Overloaded | Self::NotKept(_) => FaultCode::Server,
         }
     }
