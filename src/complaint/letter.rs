@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::case::Case;
 use super::event::{Event, Opened, Step};
-use super::message::{Attachment, ClosureReason, Reply};
+use super::message::{Attachment, ClosureReason, RecipientKind, Reply};
 use crate::clock;
 
 /// A message in the inbox: plain text, as the receiver's formatting is not specified.
@@ -74,7 +74,7 @@ fn step_letter(case: &Case, step: &Step) -> Option<(&'static str, String)> {
             }
             ("Vi har en fråga om ditt ärende", text)
         }
-        Step::Reply(it, _) => ("Du har fått svar på ditt ärende", reply_text(it)),
+        Step::Reply(it, _) => ("Du har fått svar på ditt ärende", reply_text(case.kind, it)),
         Step::Transfer(it) => (
             "Ditt ärende har lämnats över",
             format!(
@@ -88,17 +88,20 @@ fn step_letter(case: &Case, step: &Step) -> Option<(&'static str, String)> {
 }
 
 /// PSL 3:8 b: an explanation of what happened, and where applicable the measures.
-fn reply_text(reply: &Reply) -> String {
+fn reply_text(kind: RecipientKind, reply: &Reply) -> String {
     let mut text = format!("Det här har hänt\n{}", reply.explanation);
     if let Some(measures) = &reply.measures {
         text.push_str(&format!("\n\nDet här gör vi för att det inte ska hända igen\n{measures}"));
     }
     add(&mut text, reply.text.as_deref());
     add_files(&mut text, &reply.attachments);
-    text.push_str(
-        "\n\nÄrendet är nu avslutat. Är du inte nöjd med svaret kan du vända dig till patientnämnden \
-         eller till Inspektionen för vård och omsorg (IVO).",
-    );
+    text.push_str("\n\nÄrendet är nu avslutat. Är du inte nöjd med svaret kan du vända dig till ");
+    text.push_str(match kind {
+        RecipientKind::CareProvider => {
+            "patientnämnden eller till Inspektionen för vård och omsorg (IVO)."
+        }
+        RecipientKind::PatientAdvisoryCommittee => "Inspektionen för vård och omsorg (IVO).",
+    });
     text
 }
 

@@ -327,7 +327,7 @@ fn inbox_answers_are_read_back_by_the_other_side() {
 fn an_inbox_request_is_held_to_its_schema() {
     let good = portal::write_message(&inbox_message(), &hsa("SE0000000000-INKORG")).unwrap();
     for (from, to) in [
-        (PERSON, "19900101-9802"),
+        (PERSON, "19900101-2385"),
         (">true<", ">yes<"),
         ("SE0000000000-VC1", " "),
         ("unitName", "unitTitle"),

@@ -430,7 +430,7 @@ fn person_ids_are_checked_by_their_kind() {
     assert!(!good(SAMORDNINGSNUMMER, "202601612393"));
     assert!(!good(PERSONNUMMER, "202601612381"));
     for number in
-        ["", "9001019802", "19900101-9802", "18900101980", "1890010198020", "18900101980å"]
+        ["", "9001019802", "19900101-2385", "18900101980", "1890010198020", "18900101980å"]
     {
         assert!(!good(PERSONNUMMER, number), "{number}");
     }
@@ -473,7 +473,7 @@ fn the_inbox_takes_what_its_pattern_says() {
         ("19900101f001", true),
         ("22900101AB12", false),
         ("19900101K001", false),
-        ("19900101-9802", false),
+        ("19900101-2385", false),
         ("9001019802", false),
         ("", false),
         ("1990010åT001", false),
