@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use crate::complaint::command::{Parties, Reception};
 use crate::complaint::event::Destination as Goes;
 use crate::complaint::message::{FromHandler, ProcessComplaintHandling, RecipientKind};
 use crate::id::HsaId;
-use crate::listen::{BodyError, Connection, PeerState, next_chunk};
+use crate::listen::{Body, BodyError, Connection, PeerState, Service, next_chunk};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
 use crate::soap::{Head, MessageReader, Original, ReadError, Skeleton};
@@ -41,6 +42,23 @@ pub struct Gateway {
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
     base_url: Option<String>,
     message_bytes_max: u64,
+}
+
+impl Service for Gateway {
+    async fn answer(
+        &self,
+        connection: Arc<Connection>,
+        request: http::Request<Incoming>,
+    ) -> http::Response<Body> {
+        let reply = self.handle(&connection, request).await;
+        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+    }
+
+    fn after_panic(&self) -> http::Response<Body> {
+        let refusal = Refusal::Unavailable("the call ran into a bug of ours".to_owned());
+        let reply = reply::fault(&refusal, &self.instance(), &Uuid::new_v4().to_string());
+        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+    }
 }
 
 /// What a call came to, beside its answer: for the log line.

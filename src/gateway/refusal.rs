@@ -95,7 +95,7 @@ impl Refusal {
             ),
             Self::Unreadable(error) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
-                error.to_string(),
+                error.detail(),
             ),
             Self::Routing(denial) => (denial.text(), denial.detail()),
             Self::Malformed { path, what } => {
