@@ -204,8 +204,9 @@ fn tell_findings(findings: &[Finding]) {
 
 async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToken) {
     let base_url = parts.config.public.base_url.clone();
-    let gateway =
-        Gateway::new(parts.cases.clone(), parts.routing.clone(), base_url, &parts.config.limits);
+    let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
+    let pools = Arc::clone(&parts.connections) as _;
+    let gateway = Gateway::new(cases, routing, pools, base_url, &parts.config.limits);
     let mut settings = listen::Settings::new("https");
     settings.connections_max = parts.config.limits.connections;
     let stopped =
