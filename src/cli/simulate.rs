@@ -197,9 +197,31 @@ fn say(
     Ok(out.flush()?)
 }
 
+/// Until Ctrl-C, or until the system asks (SIGTERM).
 async fn until_stopped() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without signals, only the end of the process ends it.
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without signals, only the end of the process ends it.
+            pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Ok(mut signals) = signal(SignalKind::terminate()) {
+        signals.recv().await;
+    } else {
         pending::<()>().await;
     }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    pending::<()>().await;
 }
