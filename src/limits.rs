@@ -207,6 +207,7 @@ pub const REBUILD_ENTRIES_MAX: usize = 10_000;
 const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 // A segment with the last batch on top, and its offsets, fit in 32 bits.
 const _: () = assert!(SEGMENT_BYTES_MAX + 2 * BATCH_BYTES_MAX as u64 <= u32::MAX as u64);
+
 // -- The simulators.
 
 /// Messages that a simulator remembers; one more is refused, as forgetting would break idempotency.

@@ -261,7 +261,10 @@ impl Inner {
         for (place, bytes) in step.files().iter().enumerate() {
             attachments.push(self.attachment(place + 1, *bytes).await?);
         }
-        let question = self.state().cases.question(case_id);
+        let mut question = String::new();
+        if *step == Step::Question {
+            question = self.state().cases.question(case_id);
+        }
         let content = step.content(attachments, &question, self.clock.now());
         let now = self.clock.now();
         Ok(content.map(|content| sample::handling(case_id, &self.handler, content, now)))
