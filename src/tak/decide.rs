@@ -335,6 +335,13 @@ impl Table {
         choose(call, via, address, rows)
     }
 
+    /// Whether the caller may call the contract at the address at all, wherever that leads: for what
+    /// belongs to a case that is already here when its unit takes no new ones any longer.
+    #[must_use]
+    pub fn permits(&self, question: &Question<'_>) -> bool {
+        self.is_permitted(&mut self.call(question))
+    }
+
     fn is_permitted(&self, call: &mut Call<'_>) -> bool {
         let address = call.address;
         let consumer = self.names.find(call.asked.caller.as_str());
