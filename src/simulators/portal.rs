@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::behaviour::Behaviours;
 use super::control::{Control, Controlled};
-use super::door::{Contracts, Open, Received, client};
+use super::door::{Contracts, Open, Received, Reply, client};
 use super::files::{self, Folder};
 use super::inkorg::{full, malformed, not_here};
 use super::post::{self, Post};
@@ -212,13 +212,13 @@ impl Contracts for Inner {
         self.course.take()
     }
 
-    fn process(&self, call: Received, _: Behaviour) -> Result<String, Fault> {
+    fn process(&self, call: Received, _: Behaviour) -> Result<Reply, Fault> {
         let interaction = Interaction::ProcessComplaintHandling;
         let reading = match rivta::read(&call.skeleton, &call.files) {
             Ok(reading) => reading,
             Err(error @ Rejection::Malformed { .. }) => return Err(malformed(&error)),
             Err(Rejection::Invalid { field, rule }) => {
-                return Ok(invalid(&format!("{field}: {rule}")).write(interaction));
+                return Ok(Reply::of(&invalid(&format!("{field}: {rule}")), interaction));
             }
         };
         let Request::Handling(handling) = reading.request else {
@@ -236,7 +236,7 @@ impl Contracts for Inner {
                 answer
             }
         };
-        Ok(answer.write(interaction))
+        Ok(Reply::of(&answer, interaction))
     }
 
     fn error(&self, _: &Head, code: ErrorCode) -> Option<String> {
