@@ -134,11 +134,7 @@ impl Portal {
     /// # Errors
     /// When it cannot be kept.
     pub async fn attachment(&self, number: usize, bytes: usize) -> Result<Attachment, SendError> {
-        let seed = u64::try_from(number).unwrap_or_default();
-        let content = sample::pdf(bytes, seed);
-        let kept = files::keep(&self.inner.folder.blobs, content).await;
-        let (sha256, bytes) = kept.map_err(|error| SendError::file(&error))?;
-        Ok(sample::attachment(number, &sha256, bytes))
+        self.inner.attachment(number, bytes).await
     }
 
     /// Sends a message, once, to the unit `address`.
@@ -173,6 +169,13 @@ impl Portal {
 }
 
 impl Inner {
+    async fn attachment(&self, number: usize, bytes: usize) -> Result<Attachment, SendError> {
+        let seed = u64::try_from(number).unwrap_or_default();
+        let kept = files::keep(&self.folder.blobs, sample::pdf(bytes, seed)).await;
+        let (sha256, bytes) = kept.map_err(|error| SendError::file(&error))?;
+        Ok(sample::attachment(number, &sha256, bytes))
+    }
+
     async fn send(
         &self,
         message: &ProcessComplaint,
@@ -193,9 +196,8 @@ impl Inner {
         let mut message = sample::complaint(&unit, county, self.clock.now());
         if let ([bytes], FromComplainant::Complaint(complaint)) = (rest, &mut message.content) {
             let bytes = bytes.parse().map_err(|_| "the bytes are no number".to_owned())?;
-            let kept = files::keep(&self.folder.blobs, sample::pdf(bytes, 1)).await;
-            let (sha256, bytes) = kept.map_err(|error| error.to_string())?;
-            complaint.attachments.push(sample::attachment(1, &sha256, bytes));
+            let file = self.attachment(1, bytes).await.map_err(|error| error.to_string())?;
+            complaint.attachments.push(file);
         }
         let outcome = self.send(&message, &unit).await.map_err(|error| error.to_string())?;
         let number = outcome.answer().and_then(|answer| answer.registration_number.clone());

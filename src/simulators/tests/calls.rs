@@ -246,6 +246,10 @@ async fn the_platform_and_the_region_are_led_from_outside() {
     assert!(status == 200 && told.contains("REGION-000001"), "{told}");
     assert_eq!(region.received()[0].attachments[0].bytes, 5000);
 
+    let (status, why) =
+        http(portal.control().unwrap(), "POST /step", "complaint SE1-1 99 20971521").await;
+    assert!(status == 400 && why.contains("larger than 20971520 bytes"), "{why}");
+
     let control = region.control().unwrap();
     let (status, told) = http(control, "POST /step", "latest reply:2x700").await;
     assert!(status == 200 && told.contains("\"outcome\": \"OK\""), "{told}");
