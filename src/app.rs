@@ -1,1 +1,306 @@
-//! (being built)
+//! Builds every part in floor order, runs them, and stops them from the top down.
+
+mod callers;
+mod status;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::admin::{self, Controls};
+use crate::cases::Cases;
+use crate::cases::fold::CaseFold;
+use crate::clock::Clock;
+use crate::config::{Config, HsaIdAttribute};
+use crate::delivery::Delivery;
+use crate::gateway::{self, Gateway};
+use crate::limits;
+use crate::listen;
+use crate::routing::{self, Current, RoutingError};
+use crate::store::blobs::{BlobError, Blobs};
+use crate::store::engine::{Engine, OpenReport, Settings as StoreSettings, StoreError};
+use crate::tak::{Finding, Severity};
+use crate::telemetry::Chain;
+use crate::tls::{self, Reloads, ServerTls, TlsError};
+use callers::Connections;
+
+/// How often the routing folder is looked at for a change.
+const ROUTING_LOOK: Duration = Duration::from_secs(2);
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the routing configuration")]
+    Routing(#[source] RoutingError),
+    #[error("the certificates of the https door")]
+    Tls(#[source] TlsError),
+    #[error("the store")]
+    Store(#[source] StoreError),
+    #[error("the attachments")]
+    Blobs(#[source] BlobError),
+    #[error("the doors")]
+    Bind(#[source] listen::BindError),
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the `https` door listens.
+    pub https: SocketAddr,
+    /// Where the `admin` door listens.
+    pub admin: SocketAddr,
+    cases: Cases,
+    doors: TaskTracker,
+    work: TaskTracker,
+    stop_doors: CancellationToken,
+    stop_work: CancellationToken,
+    parts: Parts,
+}
+
+/// Everything below the doors.
+#[derive(Debug, Clone)]
+struct Parts {
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    routing: Current,
+    tls: Arc<ServerTls>,
+    cases: Cases,
+    connections: Arc<Connections>,
+    delivery: Delivery,
+}
+
+/// Starts everything. `base` is the folder that relative paths in the routing start from.
+pub async fn start(
+    config: Config,
+    base: PathBuf,
+    clock: Arc<dyn Clock>,
+) -> Result<Running, StartError> {
+    let config = Arc::new(config);
+    let (routing, findings) =
+        Current::open(&config.tak.dir, clock.now()).map_err(StartError::Routing)?;
+    tell_findings(&findings);
+    let tls = ServerTls::new(tls_settings(&config), Arc::clone(&clock)).map_err(StartError::Tls)?;
+    let cases = open_store(&config, &routing, &clock)?;
+    let outbound = config.outbound.clone();
+    let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
+    let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _);
+    let parts = Parts { config, clock, routing, tls, cases, connections, delivery };
+    run(parts).await
+}
+
+async fn run(parts: Parts) -> Result<Running, StartError> {
+    let (https, https_address) =
+        listen::bind(parts.config.server.https).await.map_err(StartError::Bind)?;
+    let (admin, admin_address) =
+        listen::bind(parts.config.server.admin).await.map_err(StartError::Bind)?;
+    let (stop_doors, stop_work) = (CancellationToken::new(), CancellationToken::new());
+    let (doors, work) = (TaskTracker::new(), TaskTracker::new());
+    let kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
+    // The watch ends with the work; what it has loaded stays.
+    let _watch = tls::watch(kept, Arc::clone(&parts.clock), stop_work.clone());
+    work.spawn(parts.delivery.clone().run(stop_work.clone()));
+    work.spawn(follow_routing(parts.clone(), stop_work.clone()));
+    work.spawn(follow_identities(parts.clone(), stop_work.clone()));
+    doors.spawn(serve_https(parts.clone(), https, stop_doors.clone()));
+    doors.spawn(serve_admin(parts.clone(), admin, stop_doors.clone()));
+    doors.close();
+    work.close();
+    tracing::info!(
+        https = %https_address, admin = %admin_address,
+        generation = %parts.routing.get().table.generation(), "the gateway is up"
+    );
+    let cases = parts.cases.clone();
+    Ok(Running {
+        https: https_address,
+        admin: admin_address,
+        cases,
+        doors,
+        work,
+        stop_doors,
+        stop_work,
+        parts,
+    })
+}
+
+impl Running {
+    /// The cases, for the demo.
+    #[must_use]
+    pub fn cases(&self) -> &Cases {
+        &self.cases
+    }
+
+    /// Reads certificates, revocation lists and routing again; what came of it goes to the log.
+    pub async fn reload(&self) {
+        let parts = self.parts.clone();
+        for line in tokio::task::spawn_blocking(move || reload(&parts)).await.unwrap_or_default() {
+            tracing::info!("reload: {line}");
+        }
+    }
+
+    /// Stops in order: no new calls, those begun are answered, what is being delivered is recorded,
+    /// the store is closed. Each step has its bound.
+    pub async fn stop(self) {
+        tracing::info!("stopping: no new calls are taken");
+        self.stop_doors.cancel();
+        self.doors.wait().await;
+        self.stop_work.cancel();
+        let patience = limits::STOP_TIME_MAX;
+        if tokio::time::timeout(patience, self.work.wait()).await.is_err() {
+            tracing::warn!("deliveries under way are left; the next start settles them");
+        }
+        self.cases.engine().close().await;
+        tracing::info!("stopped");
+    }
+}
+
+fn tls_settings(config: &Config) -> tls::Settings {
+    let mut settings =
+        tls::Settings::new(&config.tls.certificate, &config.tls.key, &config.tls.trust);
+    settings.lists.clone_from(&config.tls.crl);
+    settings.attribute = match config.tls.hsa_id_attribute {
+        HsaIdAttribute::SerialNumber => tls::Attribute::default(),
+        HsaIdAttribute::OrganizationalUnit => {
+            "OU".parse().unwrap_or_else(|_| tls::Attribute::default())
+        }
+    };
+    settings
+}
+
+fn open_store(
+    config: &Config,
+    routing: &Current,
+    clock: &Arc<dyn Clock>,
+) -> Result<Cases, StartError> {
+    let mut settings = StoreSettings::new(&config.store.dir);
+    settings.free_bytes_min = config.store.min_free_bytes;
+    let (engine, report) =
+        Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
+    tell_opening(&report);
+    let blobs = Blobs::new(&config.store.dir.join("attachments")).map_err(StartError::Blobs)?;
+    let own = routing.get().table.platform().hsa_id.clone();
+    let instance = Uuid::new_v4().to_string();
+    Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))
+}
+
+fn tell_opening(report: &OpenReport) {
+    tracing::info!("the store is open: {report:?}");
+}
+
+fn tell_findings(findings: &[Finding]) {
+    for it in findings {
+        let place = format!("{}:{}:{}", it.file, it.line, it.column);
+        match it.severity {
+            Severity::Error => tracing::error!(place, "routing: {}", it.message),
+            Severity::Warning => tracing::warn!(place, "routing: {}", it.message),
+        }
+    }
+}
+
+async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToken) {
+    let base_url = parts.config.public.base_url.clone();
+    let gateway =
+        Gateway::new(parts.cases.clone(), parts.routing.clone(), base_url, &parts.config.limits);
+    let mut settings = listen::Settings::new("https");
+    settings.connections_max = parts.config.limits.connections;
+    let stopped =
+        listen::serve(listener, Some(Arc::clone(&parts.tls)), settings, gateway, stop).await;
+    if stopped.cut > 0 {
+        tracing::warn!(cut = stopped.cut, "calls were cut off at the stop");
+    }
+}
+
+async fn serve_admin(parts: Parts, listener: TcpListener, stop: CancellationToken) {
+    let router = admin::router(parts.cases.clone(), controls(&parts));
+    if let Err(error) = admin::serve(listener, router, stop).await {
+        tracing::error!("the admin door is shut: {}", Chain(&error));
+    }
+}
+
+fn controls(parts: &Parts) -> Controls {
+    let (one, two, three, four) = (parts.clone(), parts.clone(), parts.clone(), parts.clone());
+    Controls {
+        not_ready: Arc::new(move || status::not_ready(&one)),
+        status: Arc::new(move || status::status(&two)),
+        reload: Arc::new(move || reload(&three)),
+        grounds: Arc::new(move || gateway::grounds(&four.routing.get())),
+    }
+}
+
+/// Reads certificates, revocation lists and routing again; what came of it.
+fn reload(parts: &Parts) -> Vec<String> {
+    let now = parts.clock.now();
+    let mut lines: Vec<String> = Vec::new();
+    let reloaded = parts.tls.reload(now);
+    lines.extend(reloaded.changed.iter().map(|part| format!("https door: {part} is new")));
+    let faults = reloaded.faults.iter();
+    lines.extend(faults.map(|(part, error)| format!("https door: {part}: {}", Chain(error))));
+    lines.extend(parts.connections.reload());
+    lines.push(match parts.routing.reload(now) {
+        Ok(true) => format!("routing: generation {}", parts.routing.get().table.generation()),
+        Ok(false) => "routing: unchanged".to_owned(),
+        Err(error) => format!("routing: the old one goes on: {}", Chain(&error)),
+    });
+    lines
+}
+
+/// Reads the certificates that calls are made with again, as they are made when first needed and so
+/// not among the watched ones.
+async fn follow_identities(parts: Parts, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(limits::WATCH_POLL) => {}
+        }
+        let connections = Arc::clone(&parts.connections);
+        for line in
+            tokio::task::spawn_blocking(move || connections.reload()).await.unwrap_or_default()
+        {
+            tracing::error!("{line}");
+        }
+    }
+}
+
+/// Takes a changed routing folder into use. A bad one is told once and the good one goes on.
+async fn follow_routing(parts: Parts, stop: CancellationToken) {
+    let mut last = None;
+    let mut print = routing::fingerprint(parts.routing.folder());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(ROUTING_LOOK) => {}
+        }
+        let found = routing::fingerprint(parts.routing.folder());
+        if found == print {
+            continue;
+        }
+        print = found;
+        let (routing, now) = (parts.routing.clone(), parts.clock.now());
+        let Ok(outcome) = tokio::task::spawn_blocking(move || routing.reload(now)).await else {
+            continue;
+        };
+        match outcome {
+            Ok(true) => {
+                last = None;
+                let generation = parts.routing.get().table.generation().to_string();
+                tracing::info!(generation, "another routing configuration is in force");
+            }
+            Ok(false) => last = None,
+            Err(error) => {
+                let told = Chain(&error).to_string();
+                if last.as_ref() != Some(&told) {
+                    tracing::error!("the routing configuration is not taken: {told}");
+                    if let RoutingError::Refused { findings, .. } = &error {
+                        tell_findings(findings);
+                    }
+                    last = Some(told);
+                }
+            }
+        }
+    }
+}

@@ -90,7 +90,13 @@ pub struct Grounds {
 impl Cases {
     /// Puts the domain on an open engine. `instance` names this run of the process.
     #[must_use]
-    pub fn new(engine: Engine, blobs: Blobs, clock: Arc<dyn Clock>, own: HsaId, instance: String) -> Self {
+    pub fn new(
+        engine: Engine,
+        blobs: Blobs,
+        clock: Arc<dyn Clock>,
+        own: HsaId,
+        instance: String,
+    ) -> Self {
         Self { engine, blobs, clock, own, instance }
     }
 
@@ -104,6 +110,12 @@ impl Cases {
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    /// This gateway's HSA-id.
+    #[must_use]
+    pub fn own(&self) -> &HsaId {
+        &self.own
     }
 
     /// The clock that records are stamped by.
@@ -228,7 +240,12 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            append(transaction, Head { at, case: id, generation: grounds.generation }, None, decided)
+            append(
+                transaction,
+                Head { at, case: id, generation: grounds.generation },
+                None,
+                decided,
+            )
         })
         .await
     }
@@ -294,7 +311,10 @@ fn reception(grounds: &Grounds) -> Result<&Reception, Failure> {
     })
 }
 
-fn repeated(transaction: &mut Transaction<'_>, incoming: &Incoming) -> Result<Option<Accepted>, Failure> {
+fn repeated(
+    transaction: &mut Transaction<'_>,
+    incoming: &Incoming,
+) -> Result<Option<Accepted>, Failure> {
     let key = key::message(&incoming.sender, &incoming.message_id);
     let Some(receipt) = query::read_in::<Receipt>(transaction, &key)? else { return Ok(None) };
     if receipt.digest != incoming.digest {
@@ -331,7 +351,8 @@ fn append(
         original,
     };
     query::append_in(transaction, &record)?;
-    let case = query::case_in(transaction, &record.case)?.ok_or(Failure::Refused(Refusal::NotFound))?;
+    let case =
+        query::case_in(transaction, &record.case)?.ok_or(Failure::Refused(Refusal::NotFound))?;
     let Case { id, number, .. } = case;
     Ok(Accepted {
         receipt: Receipt { digest, case: id, number, received: record.at },

@@ -1,6 +1,6 @@
 //! The case (ärende): what a message says, what happened, and what may happen next.
 //!
-//! Everything that happens to a case is one [`event::Event`]; state is a function of the events.
+//! Everything that happens to a case is one [`Event`](event::Event); state is a function of the events.
 
 pub mod case;
 pub mod codes;

@@ -21,7 +21,7 @@ use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
 use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
 use crate::routing::Current;
-use crate::tak::{System, Table};
+use crate::tak::{Rate, System, Table};
 use crate::telemetry::Chain;
 use compose::{ComposeError, Composed};
 use policy::{Attempt, Policy};
@@ -34,6 +34,9 @@ const PARALLEL: usize = 8;
 
 /// What a lease gives beyond the call's own time, for the record of its outcome to be written.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The service level of AddMessageToPatientPortalInbox 1.0.
+const INBOX_RATE: Rate = Rate { calls: 1, per: Duration::from_secs(1) };
 
 /// The connection to each system, made anew when its settings or certificates change.
 pub trait Callers: Send + Sync + std::fmt::Debug {
@@ -145,17 +148,25 @@ impl Delivery {
         for item in due.collect::<Vec<_>>() {
             busy.insert(item.id, ());
             let worker = self.clone();
+            let rate = self.rate_of(&system);
             let system = Arc::clone(&system);
             under_way.spawn(async move {
                 let id = item.id;
                 worker.pay(item, &system).await;
                 id
             });
-            if let Some(rate) = system.rate {
+            if let Some(rate) = rate {
                 tokio::time::sleep(rate.interval()).await;
             }
         }
         self.until_next(id, now)
+    }
+
+    /// Configured, or for the inbox what its contract promises: one message a second.
+    fn rate_of(&self, system: &System) -> Option<Rate> {
+        let routing = self.routing.get();
+        let inbox = system.id.as_ref() == Some(&routing.table.platform().inkorg);
+        system.rate.or_else(|| inbox.then_some(INBOX_RATE))
     }
 
     fn until_next(&self, id: &str, now: jiff::Timestamp) -> Duration {
@@ -222,7 +233,8 @@ impl Delivery {
                         | Judgement::Refused { .. }
                         | Judgement::RetryLater { .. }) => other,
                     };
-                    let outcome = policy::outcome(outcome, self.attempt(&item), &Policy::of(system));
+                    let outcome =
+                        policy::outcome(outcome, self.attempt(&item), &Policy::of(system));
                     return self.record(&item, outcome).await;
                 }
             }
@@ -303,7 +315,7 @@ impl Delivery {
     }
 
     fn system(&self, id: &str) -> Option<Arc<System>> {
-        self.routing.get().table.system(id).cloned()
+        self.routing.get().table.system(id)
     }
 }
 

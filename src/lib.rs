@@ -4,9 +4,9 @@
 //! order, and `tests/tidy.rs` holds it.
 
 // Ground: values that every part may use. No I/O.
+pub mod limits;
 pub mod clock;
 pub mod id;
-pub mod limits;
 pub mod telemetry;
 
 // Messages: bytes to values and back. They decide and never act; time is handed in.
@@ -26,8 +26,9 @@ pub mod routing;
 
 // Work: what we owe, and paying it.
 pub mod cases;
-// pub mod delivery;
+pub mod delivery;
 
+// Settings.
 pub mod config;
 
 // Doors: how calls come in. They do not know each other.
@@ -35,8 +36,7 @@ pub mod admin;
 pub mod gateway;
 
 // Assembly.
-
-// pub mod app;
-// pub mod simulators;
-//pub mod demo;
-// pub mod cli;
+pub mod app;
+pub mod simulators;
+pub mod demo;
+pub mod cli;

@@ -174,8 +174,8 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Jobs answered by one sync: above this the wait of the first grows faster than the gain.
 pub const BATCH_JOBS_MAX: usize = 512;
 
-/// Jobs waiting for the writer; a sync takes milliseconds, so this is about a second of work.
-pub const STORE_QUEUE_MAX: usize = 4096;
+/// Jobs waiting for the writer; a sync takes milliseconds, so this is far less than a second of work.
+pub const STORE_QUEUE_MAX: usize = 1024;
 
 /// Free space below which the store takes nothing more: room for views, logs and an operator.
 pub const STORE_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;

@@ -143,6 +143,20 @@ pub enum Seen {
     },
 }
 
+impl Seen {
+    /// Whether the call broke off before the last byte of the message was taken for sending. The
+    /// producer then has fewer bytes than the request's head announced, which HTTP calls incomplete
+    /// and no XML reader takes for a document. Evidence for whoever decides about an unknown outcome;
+    /// [`judge()`] does not act on it.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        match self {
+            Self::Unknown { bytes_sent, bytes, .. } => bytes_sent < bytes,
+            Self::NotSent { .. } | Self::Answered(_) => false,
+        }
+    }
+}
+
 /// Where a call stopped before the message had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -180,8 +194,8 @@ pub enum Loss {
     Other,
 }
 
-/// What a producer answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a producer answered. `Debug` shows how long the body is, never what it says.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -191,6 +205,14 @@ pub struct Answer {
     pub body: Bytes,
     /// From the start of the call to here, milliseconds.
     pub ms: u64,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, body, ms } = self;
+        let bytes = body.len();
+        write!(f, "Answer({status}, {headers:?}, {bytes} bytes, {ms} ms)")
+    }
 }
 
 impl Answer {
@@ -253,11 +275,12 @@ impl Producer {
         let start = Instant::now();
         let timeout = call.timeout;
         let bytes = call.body.bytes();
+        let https = call.url.starts_with("https:");
         let (request, count) = match self.request(call) {
             Ok(made) => made,
             Err(why) => return Seen::NotSent { stage: Stage::Address, why, ms: ms(start) },
         };
-        let watch = Watch { start, bytes, count };
+        let watch = Watch { start, bytes, count, https };
         let mut read = None;
         let end = tokio::time::timeout(timeout, watch.exchange(&self.client, request, &mut read));
         match end.await {
@@ -336,6 +359,7 @@ struct Watch {
     start: Instant,
     bytes: u64,
     count: Count,
+    https: bool,
 }
 
 impl Watch {
@@ -389,7 +413,10 @@ impl Watch {
             return Seen::NotSent { stage: Stage::Connect, why, ms };
         }
         let loss = if self.count.own_failure() { Loss::Body } else { trouble::loss(error) };
-        self.lost(None, loss, why)
+        // TLS 1.3 lets us send before the producer has looked at our certificate. When it refuses
+        // and closes while we are sending, its alert is lost and only this is seen.
+        let hint = if self.https && loss == Loss::Reset { trouble::RESET_OVER_TLS } else { "" };
+        self.lost(None, loss, why + hint)
     }
 
     /// A call without a whole answer. The gate is shut first: if the connection had not begun to

@@ -163,6 +163,21 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
     Ok(Reading { routing, findings })
 }
 
+/// What tells a changed folder from an unchanged one without reading it: names, sizes and times.
+#[must_use]
+pub fn fingerprint(folder: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+    let mut print = Vec::new();
+    for folder in [folder.to_owned(), folder.join(CODE_LISTS)] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if let Ok(found) = entry.metadata() {
+                print.push((entry.path(), found.len(), found.modified().ok()));
+            }
+        }
+    }
+    print.sort();
+    print
+}
+
 fn sources_of_lists(folder: &Path) -> Result<Vec<(String, String)>, RoutingError> {
     Ok(sources(folder)?.into_iter().map(|source| (source.name, source.text)).collect())
 }
@@ -189,7 +204,9 @@ fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
         file.take(limits::ROUTING_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fault)?;
         if bytes.len() as u64 > limits::ROUTING_FILE_BYTES_MAX {
             let most = limits::ROUTING_FILE_BYTES_MAX;
-            return Err(fault(std::io::Error::other(format!("{name} is larger than {most} bytes"))));
+            return Err(fault(std::io::Error::other(format!(
+                "{name} is larger than {most} bytes"
+            ))));
         }
         // Bytes that are no text become a replacement character, which the reader then points at.
         sources.push(Source { name, text: String::from_utf8_lossy(&bytes).into_owned() });

@@ -23,6 +23,7 @@ mod read;
 mod rows;
 mod values;
 
+pub mod diff;
 pub mod report;
 
 #[cfg(test)]
@@ -68,6 +69,15 @@ pub struct Source {
     pub text: String,
 }
 
+impl Source {
+    /// The subfolder that holds code lists, which are not routing: no source in it is read.
+    pub const CODE_LISTS: &str = "code-lists";
+
+    fn is_routing(&self) -> bool {
+        !self.name.split(['/', '\\']).any(|it| it == Self::CODE_LISTS)
+    }
+}
+
 /// What came of reading a folder.
 #[derive(Debug)]
 pub struct Loaded {
@@ -100,7 +110,7 @@ impl Generation {
     #[must_use]
     pub fn of(sources: &[Source]) -> Self {
         use sha2::{Digest, Sha256};
-        let mut sorted: Vec<&Source> = sources.iter().collect();
+        let mut sorted: Vec<&Source> = sources.iter().filter(|it| it.is_routing()).collect();
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let mut hash = Sha256::new();
         for source in sorted {

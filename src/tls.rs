@@ -41,7 +41,7 @@ pub use client::ClientTls;
 pub use fault::{HandshakeFault, Reason};
 pub use peer::{Attribute, AttributeError, Peer, PeerError};
 pub use reload::{Part, Reload, Reloads};
-pub use server::ServerTls;
+pub use server::{Accepting, ServerTls};
 pub use watch::{Watch, watch};
 
 /// A certificate as it goes over the wire.
@@ -196,6 +196,12 @@ pub enum TlsError {
     /// The library refused the configuration as a whole.
     #[error("the TLS configuration cannot be used")]
     Config(#[source] rustls::Error),
+}
+
+/// Makes the one crypto provider the process's default, for libraries that look for one.
+pub fn install_provider() {
+    // Another call was first: it installed the same one.
+    provider().as_ref().clone().install_default().unwrap_or_default();
 }
 
 /// The one cryptographic provider of the program: aws-lc-rs.

@@ -32,9 +32,18 @@ pub struct StepRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StepWords {
-    Acknowledge { text: Option<String>, expected_reply: Option<Date> },
-    PartialReply { text: String },
-    Question { text: String, answer_before: Option<Date>, attachments_allowed: bool },
+    Acknowledge {
+        text: Option<String>,
+        expected_reply: Option<Date>,
+    },
+    PartialReply {
+        text: String,
+    },
+    Question {
+        text: String,
+        answer_before: Option<Date>,
+        attachments_allowed: bool,
+    },
     Answer {
         explanation: String,
         measures: Option<String>,
@@ -42,8 +51,15 @@ pub enum StepWords {
         problems: Vec<String>,
         area: String,
     },
-    Close { reason: ClosureReason, problems: Vec<String>, area: String },
-    CorrectPlace { unit: HsaId, name: Option<String> },
+    Close {
+        reason: ClosureReason,
+        problems: Vec<String>,
+        area: String,
+    },
+    CorrectPlace {
+        unit: HsaId,
+        name: Option<String>,
+    },
 }
 
 impl StepRequest {
@@ -75,7 +91,11 @@ impl StepWords {
     ) -> Result<FromHandler, String> {
         Ok(match self {
             Self::Acknowledge { text, expected_reply } => {
-                FromHandler::Acknowledgement(Acknowledgement { received: now, expected_reply, text })
+                FromHandler::Acknowledgement(Acknowledgement {
+                    received: now,
+                    expected_reply,
+                    text,
+                })
             }
             Self::PartialReply { text } => FromHandler::PartialReply(PartialReply {
                 text: given("text", text)?,

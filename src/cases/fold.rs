@@ -11,10 +11,13 @@ use crate::complaint::event::{Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
-use crate::store::views::Scan;
+use crate::store::views::{Entry, Scan};
 
 use super::key;
 use super::record::{Item, ItemState, Receipt, Record};
+
+/// Bytes of one piece of a case; the views take values of at most 8 KiB.
+const CASE_PIECE_BYTES: usize = 8_000;
 
 /// Folds complaint records. Raise `LAYOUT` when a view changes its form: they are then rebuilt.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ impl Fold for CaseFold {
 }
 
 fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
-    let case = match read::<Case>(views, &key::case(&record.case))? {
+    let case = match read_case(views, &record.case)? {
         Some(mut case) => {
             unlist(&case, views)?;
             case.fold(seq, record.at, &record.event);
@@ -61,7 +64,7 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
         None => begin(seq, record, views)?,
     };
     list(&case, views)?;
-    write(views, key::case(&case.id), &case)?;
+    write_case(views, &case)?;
     if let Some(incoming) = &record.incoming {
         let receipt = Receipt {
             digest: incoming.digest.clone(),
@@ -72,6 +75,31 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
         write(views, key::message(&incoming.sender, &incoming.message_id), &receipt)?;
     }
     owe(seq, record, &case, views)
+}
+
+/// A case has no bound that fits one view's value: it lies in pieces behind its key.
+fn write_case(views: &mut ViewWriter<'_>, case: &Case) -> Result<(), FoldError> {
+    let bytes = to_json(case)?;
+    let mut pieces = 0u16;
+    for piece in bytes.chunks(CASE_PIECE_BYTES) {
+        views.put(&key::case_piece(&case.id, pieces), piece)?;
+        pieces += 1;
+    }
+    // A transfer to a shorter name can make it a piece shorter, never two.
+    Ok(views.delete(&key::case_piece(&case.id, pieces))?)
+}
+
+fn read_case(views: &ViewWriter<'_>, id: &Ii) -> Result<Option<Case>, FoldError> {
+    joined(views.scan(&Scan::prefix(key::case(id)))?).map_err(form)
+}
+
+/// A case from its pieces.
+pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, serde_json::Error> {
+    if pieces.is_empty() {
+        return Ok(None);
+    }
+    let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
+    serde_json::from_slice(&bytes).map(Some)
 }
 
 fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Case, FoldError> {
@@ -95,15 +123,17 @@ fn listed(case: &Case) -> Vec<u8> {
     key::unit(&case.receiver, case.closed.is_some(), case.opened, &case.id)
 }
 
-fn owe(seq: u64, record: &Record, case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+fn owe(
+    seq: u64,
+    record: &Record,
+    case: &Case,
+    views: &mut ViewWriter<'_>,
+) -> Result<(), FoldError> {
     for (n, owed) in (0u16..).zip(&record.owed) {
         let id = ItemId { seq, n };
         let first = head_of(views, &owed.to, &case.id)?.is_none();
-        let state = if first {
-            ItemState::Due { at: record.at, why: None }
-        } else {
-            ItemState::Waiting
-        };
+        let state =
+            if first { ItemState::Due { at: record.at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
         let item = Item {
             id,
@@ -205,11 +235,7 @@ fn index_key(item: &Item) -> Option<Vec<u8>> {
     }
 }
 
-fn head_of(
-    views: &ViewWriter<'_>,
-    to: &str,
-    case: &Ii,
-) -> Result<Option<ItemId>, FoldError> {
+fn head_of(views: &ViewWriter<'_>, to: &str, case: &Ii) -> Result<Option<ItemId>, FoldError> {
     let rows = views.scan(&Scan::prefix(key::lane(to, case)).limit(1))?;
     Ok(rows.first().and_then(|(key, _)| key::item_parts(key)))
 }
@@ -230,10 +256,7 @@ pub fn number(bytes: &[u8]) -> i64 {
     bytes.try_into().map_or(0, i64::from_be_bytes)
 }
 
-fn read<T: DeserializeOwned>(
-    views: &ViewWriter<'_>,
-    key: &[u8],
-) -> Result<Option<T>, FoldError> {
+fn read<T: DeserializeOwned>(views: &ViewWriter<'_>, key: &[u8]) -> Result<Option<T>, FoldError> {
     views.get(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 

@@ -120,10 +120,9 @@ impl Cases {
         let instance = self.instance.clone();
         let at = self.now();
         self.move_item(id, move |item| match item.state {
-            ItemState::Due { .. } => Some((
-                at,
-                Event::Leased { item: id, attempt: item.attempts + 1, until, instance },
-            )),
+            ItemState::Due { .. } => {
+                Some((at, Event::Leased { item: id, attempt: item.attempts + 1, until, instance }))
+            }
             ItemState::Waiting
             | ItemState::Leased { .. }
             | ItemState::Delivered { .. }

@@ -8,7 +8,7 @@ use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
-use crate::store::views::{Scan, ViewError};
+use crate::store::views::{Entry, Scan, ViewError};
 
 use super::record::{Item, Record};
 use super::{Cases, fold, key};
@@ -34,10 +34,17 @@ pub enum QueryError {
     Form(#[source] serde_json::Error),
 }
 
+/// A record of a case and its journal number.
+pub type Numbered = (u64, Result<Record, QueryError>);
+
 impl Cases {
     /// A case by 1177's id.
     pub fn case(&self, id: &Ii) -> Result<Option<Case>, QueryError> {
-        self.view(&key::case(id))
+        self.case_at(key::case(id))
+    }
+
+    fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
+        fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
     }
 
     /// A case by the number a person quotes, in any form they give it.
@@ -62,7 +69,7 @@ impl Cases {
             for (row, _) in self.rows(&prefix, limit.saturating_sub(cases.len()))? {
                 let mut case_key = vec![b'c'];
                 case_key.extend_from_slice(row.get(id_at..).unwrap_or_default());
-                cases.extend(self.view::<Case>(&case_key)?);
+                cases.extend(self.case_at(case_key)?);
             }
         }
         Ok(cases)
@@ -70,7 +77,7 @@ impl Cases {
 
     /// All records of a case in order, with their journal numbers. A record that is damaged is an
     /// error of its own place; the rest is given.
-    pub fn records(&self, id: &Ii) -> Result<Vec<(u64, Result<Record, QueryError>)>, QueryError> {
+    pub fn records(&self, id: &Ii) -> Result<Vec<Numbered>, QueryError> {
         let mut records = Vec::new();
         for (_, position) in self.rows(&key::events(id), usize::MAX)? {
             if let Some(position) = Position::from_bytes(&position) {
@@ -115,11 +122,7 @@ impl Cases {
         bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(QueryError::Form)).transpose()
     }
 
-    pub(super) fn rows(
-        &self,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, QueryError> {
+    pub(super) fn rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, QueryError> {
         Ok(self.engine.scan(&Scan::prefix(prefix).limit(limit))?)
     }
 
@@ -146,7 +149,7 @@ pub(super) fn case_in(
     transaction: &mut Transaction<'_>,
     id: &Ii,
 ) -> Result<Option<Case>, JobError> {
-    read_in(transaction, &key::case(id))
+    Ok(fold::joined(transaction.scan(&Scan::prefix(key::case(id)))?)?)
 }
 
 pub(super) fn read_in<T: DeserializeOwned>(

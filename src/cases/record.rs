@@ -65,20 +65,43 @@ pub enum ItemState {
     /// An earlier message of the same case to the same system goes first.
     Waiting,
     /// To be sent at `at`; `why` tells of the last attempt.
-    Due { at: Timestamp, why: Option<String> },
+    Due {
+        at: Timestamp,
+        why: Option<String>,
+    },
     /// Being sent. After `until`, or when another process finds it, the outcome is unknown.
-    Leased { until: Timestamp, instance: String },
-    Delivered { at: Timestamp },
+    Leased {
+        until: Timestamp,
+        instance: String,
+    },
+    Delivered {
+        at: Timestamp,
+    },
     /// The person cannot be reached in the inbox.
-    Unreachable { at: Timestamp, why: String },
+    Unreachable {
+        at: Timestamp,
+        why: String,
+    },
     /// Sent, and nobody knows whether it arrived.
-    Unknown { at: Timestamp, why: String },
+    Unknown {
+        at: Timestamp,
+        why: String,
+    },
     /// Needs a person.
-    Parked { at: Timestamp, why: String },
+    Parked {
+        at: Timestamp,
+        why: String,
+    },
     /// An operator holds it.
-    Held { at: Timestamp, why: String },
+    Held {
+        at: Timestamp,
+        why: String,
+    },
     /// An operator decided that it is not sent.
-    Discarded { at: Timestamp, why: String },
+    Discarded {
+        at: Timestamp,
+        why: String,
+    },
 }
 
 impl ItemState {

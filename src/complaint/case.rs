@@ -105,7 +105,13 @@ impl Case {
 
     /// The case after its first event; `None` where that is not an opening.
     #[must_use]
-    pub fn begin(id: &Ii, seq: u64, at: Timestamp, generation: &str, event: &Event) -> Option<Self> {
+    pub fn begin(
+        id: &Ii,
+        seq: u64,
+        at: Timestamp,
+        generation: &str,
+        event: &Event,
+    ) -> Option<Self> {
         let Event::Opened(opened) = event else { return None };
         let complaint = &opened.complaint;
         let unit = &complaint.recipient.unit;
@@ -167,11 +173,9 @@ impl Case {
         match step {
             Step::Acknowledgement(_) => self.acknowledged = self.acknowledged.or(Some(at)),
             Step::PartialReply(_) => {}
-            Step::Question(question) => self.questions.push(Asked {
-                id: question.question_id.clone(),
-                at,
-                answered: None,
-            }),
+            Step::Question(question) => {
+                self.questions.push(Asked { id: question.question_id.clone(), at, answered: None });
+            }
             Step::Reply(..) => self.closed = Some(Closed { at, without_reply: None }),
             Step::Transfer(transferred) => {
                 self.receiver = transferred.transfer.to_unit.hsa_id.clone();

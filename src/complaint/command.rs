@@ -103,7 +103,7 @@ pub fn register(
     let mut owed = Vec::new();
     confirm(complaint, parties, &mut owed);
     owed.extend(onward(parties, sender));
-    let source = Source::Registered { origin: *origin, by: by.clone() };
+    let source = Source::Registered { origin: *origin, by: Box::new(by.clone()) };
     let event = opened(source, complaint, sender, reception, number);
     Ok(Decided { event, owed })
 }
@@ -128,9 +128,10 @@ pub fn from_complainant(
         FromComplainant::Complaint(_) => {
             return Err(Refusal::State("Ärendet finns redan.".to_owned()));
         }
-        FromComplainant::Supplement(supplement) => {
-            Event::Supplemented { supplement: supplement.clone(), remarks: question_of(case, supplement) }
-        }
+        FromComplainant::Supplement(supplement) => Event::Supplemented {
+            supplement: supplement.clone(),
+            remarks: question_of(case, supplement),
+        },
         FromComplainant::Withdrawal(withdrawal) => {
             Event::Withdrawn { withdrawal: withdrawal.clone() }
         }
@@ -270,7 +271,11 @@ fn may_handle(case: &Case, handling: Handling<'_>) -> Result<(), Refusal> {
         (Destination::System { hsa_id, .. }, Via::System) => hsa_id == handling.system,
         (Destination::Store, Via::System) | (Destination::System { .. }, Via::Store) => false,
     };
-    if may { Ok(()) } else { Err(Refusal::Denied("Ärendet handläggs av någon annan.".to_owned())) }
+    if may {
+        Ok(())
+    } else {
+        Err(Refusal::Denied("Ärendet handläggs av någon annan.".to_owned()))
+    }
 }
 
 /// A supplement that answers a question nobody asked is kept, with a remark.
@@ -402,8 +407,8 @@ const fn is_told(step: &Step) -> bool {
 /// (1.2.752.129.2.1.2.1), made unique by its HSA-id.
 #[must_use]
 pub fn own_case_id(gateway: &HsaId, number: &RegistrationNumber) -> Ii {
-    Ii {
-        root: "1.2.752.129.2.1.2.1".to_owned(),
-        extension: Some(format!("{gateway}:{number}")),
-    }
+    Ii { root: "1.2.752.129.2.1.2.1".to_owned(), extension: Some(format!("{gateway}:{number}")) }
 }
+
+#[cfg(test)]
+mod tests;

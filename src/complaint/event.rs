@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::codes::CodedWith;
 use super::message::{
-    Acknowledgement, Actor, Closure, Complaint, Ii, Origin, PartialReply, PlaceCorrection, Question,
-    Remark, Reply, Supplement, Transfer, Withdrawal,
+    Acknowledgement, Actor, Closure, Complaint, Ii, Origin, PartialReply, PlaceCorrection,
+    Question, Remark, Reply, Supplement, Transfer, Withdrawal,
 };
 use super::registration::RegistrationNumber;
 use crate::id::HsaId;
@@ -50,7 +50,7 @@ pub enum Source {
     /// 1177.
     Portal,
     /// Outside 1177, registered by a handler.
-    Registered { origin: Origin, by: Actor },
+    Registered { origin: Origin, by: Box<Actor> },
 }
 
 /// Who handles a case. Fixed at accept; a new configuration never moves it.

@@ -95,13 +95,12 @@ impl Refusal {
             ),
             Self::Unreadable(error) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
-                error.to_string(),
+                error.detail(),
             ),
             Self::Routing(denial) => (denial.text(), denial.detail()),
-            Self::Malformed { path, what } => (
-                "Meddelandet följer inte tjänstekontraktet.".to_owned(),
-                format!("{path}: {what}"),
-            ),
+            Self::Malformed { path, what } => {
+                ("Meddelandet följer inte tjänstekontraktet.".to_owned(), format!("{path}: {what}"))
+            }
             Self::Body(_) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
                 "Meddelandet kom inte fram helt.".to_owned(),

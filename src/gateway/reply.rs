@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::refusal::Refusal;
-use super::{log_id, whole};
+use super::whole;
 use crate::cases::Accepted;
 use crate::complaint::command;
 use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode, wsdl};
@@ -70,9 +70,9 @@ fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str)
     reply
 }
 
-pub(super) fn accepted(interaction: Interaction, accepted: &Accepted) -> String {
+pub(super) fn accepted(interaction: Interaction, log_id: &str, accepted: &Accepted) -> String {
     let receipt = &accepted.receipt;
-    let mut answer = empty(ResultCode::Ok);
+    let mut answer = empty(ResultCode::Ok, log_id);
     if accepted.repeated {
         answer.result_code = ResultCode::Info;
         answer.subcode = Some("ALREADY_RECEIVED".to_owned());
@@ -84,28 +84,32 @@ pub(super) fn accepted(interaction: Interaction, accepted: &Accepted) -> String 
     answer.write(interaction)
 }
 
-pub(super) fn reused(interaction: Interaction) -> String {
-    let mut answer = error(ErrorCode::ValidationError);
+pub(super) fn reused(interaction: Interaction, log_id: &str) -> String {
+    let mut answer = error(ErrorCode::ValidationError, log_id);
     answer.subcode = Some("MESSAGE_ID_REUSED".to_owned());
     answer.message =
         Some("messageId: har redan använts för ett meddelande med annat innehåll".to_owned());
     answer.write(interaction)
 }
 
-pub(super) fn invalid(interaction: Interaction, field: &str, rule: &str) -> String {
-    let mut answer = error(ErrorCode::ValidationError);
+pub(super) fn invalid(interaction: Interaction, log_id: &str, field: &str, rule: &str) -> String {
+    let mut answer = error(ErrorCode::ValidationError, log_id);
     answer.message = Some(format!("{field}: {rule}"));
     answer.write(interaction)
 }
 
-pub(super) fn refused(interaction: Interaction, refusal: &command::Refusal) -> String {
+pub(super) fn refused(
+    interaction: Interaction,
+    log_id: &str,
+    refusal: &command::Refusal,
+) -> String {
     let code = match refusal {
         command::Refusal::Invalid { .. } => ErrorCode::ValidationError,
         command::Refusal::NotFound => ErrorCode::NotFound,
         command::Refusal::State(_) => ErrorCode::InvalidState,
         command::Refusal::Denied(_) => ErrorCode::AccessDenied,
     };
-    let mut answer = error(code);
+    let mut answer = error(code, log_id);
     answer.message = Some(refusal.to_string());
     answer.write(interaction)
 }
@@ -120,16 +124,16 @@ pub(super) fn refused_name(refusal: &command::Refusal) -> &'static str {
     }
 }
 
-fn error(code: ErrorCode) -> Answer {
-    Answer { error_code: Some(code), ..empty(ResultCode::Error) }
+fn error(code: ErrorCode, log_id: &str) -> Answer {
+    Answer { error_code: Some(code), ..empty(ResultCode::Error, log_id) }
 }
 
-fn empty(result_code: ResultCode) -> Answer {
+fn empty(result_code: ResultCode, log_id: &str) -> Answer {
     Answer {
         result_code,
         error_code: None,
         subcode: None,
-        log_id: log_id(),
+        log_id: log_id.to_owned(),
         message: None,
         case_id: None,
         registration_number: None,

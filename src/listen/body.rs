@@ -31,9 +31,21 @@ pub enum BodyError {
 /// # Errors
 /// When the sender stalls, sends more than `left`, or breaks off. Read no further then.
 pub async fn next_chunk(body: &mut Incoming, left: &mut u64) -> Result<Option<Bytes>, BodyError> {
+    next_chunk_within(body, left, limits::BODY_IDLE_TIME_MAX).await
+}
+
+/// [`next_chunk`] with another wait.
+///
+/// # Errors
+/// As [`next_chunk`].
+pub async fn next_chunk_within(
+    body: &mut Incoming,
+    left: &mut u64,
+    patience: Duration,
+) -> Result<Option<Bytes>, BodyError> {
     loop {
-        let Ok(frame) = timeout(limits::BODY_IDLE_TIME_MAX, body.frame()).await else {
-            return Err(BodyError::Stalled(limits::BODY_IDLE_TIME_MAX));
+        let Ok(frame) = timeout(patience, body.frame()).await else {
+            return Err(BodyError::Stalled(patience));
         };
         let Some(frame) = frame else { return Ok(None) };
         // Trailers say nothing that we need.

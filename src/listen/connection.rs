@@ -106,7 +106,8 @@ impl Connection {
     }
 
     /// Who is at the other end: verified at the handshake, and again before this request if any
-    /// file has changed or anything has run out since.
+    /// file has changed or anything has run out since. A reload while a request is being answered
+    /// shows here too: ask once, when the request begins, and hold to that.
     #[must_use]
     pub fn peer(&self) -> PeerState {
         self.tls.as_ref().map_or(PeerState::Plain, |secured| locked(&secured.verdict).state.clone())

@@ -40,16 +40,32 @@ const REFUSALS: [(AlertDescription, &str); 14] = [
 ];
 
 /// What we found wrong with a producer's certificate.
-const FINDINGS: [(CertificateError, &str); 8] = [
-    (CertificateError::UnknownIssuer, "its issuer is not among those we trust (unknown issuer)"),
-    (CertificateError::Expired, "it has expired"),
-    (CertificateError::NotValidYet, "it is not valid yet"),
-    (CertificateError::Revoked, "it is revoked"),
-    (CertificateError::NotValidForName, "it is for another host name than the address"),
-    (CertificateError::InvalidPurpose, "it is not for servers"),
-    (CertificateError::BadSignature, "it is not signed by the issuer we trust under that name"),
-    (CertificateError::UnknownRevocationStatus, "no revocation list says whether it is revoked"),
-];
+fn finding(fault: &CertificateError) -> String {
+    use CertificateError as E;
+    let text = if *fault == E::UnknownIssuer {
+        "its issuer is not among those we trust (unknown issuer)"
+    } else if matches!(fault, E::Expired | E::ExpiredContext { .. }) {
+        "it has expired"
+    } else if matches!(fault, E::NotValidYet | E::NotValidYetContext { .. }) {
+        "it is not valid yet"
+    } else if *fault == E::Revoked {
+        "it is revoked"
+    } else if *fault == E::UnknownRevocationStatus {
+        "no revocation list says whether it is revoked"
+    } else if *fault == E::BadSignature {
+        "it is not signed by the issuer we trust under that name"
+    } else if matches!(fault, E::InvalidPurpose | E::InvalidPurposeContext { .. }) {
+        "it is not for servers"
+    } else {
+        // Among these is the wrong host name, with both names.
+        return lowered(&fault.to_string());
+    };
+    text.to_owned()
+}
+
+/// What to look for when a connection over TLS is reset while we send.
+pub(super) const RESET_OVER_TLS: &str =
+    "; if every call ends so, see in the producer's log whether it refuses our certificate";
 
 /// The failure of TLS behind `error`, if it was one.
 pub(super) fn tls(error: &reqwest::Error) -> Option<Told> {
@@ -77,11 +93,7 @@ fn tell(error: &rustls::Error) -> Told {
         };
     }
     let text = if let rustls::Error::InvalidCertificate(fault) = error {
-        let found = FINDINGS.iter().find(|(known, _)| known == fault).map(|(_, text)| *text);
-        format!(
-            "we refused the producer's certificate: {}",
-            found.map_or_else(|| lowered(&fault.to_string()), str::to_owned)
-        )
+        format!("we refused the producer's certificate: {}", finding(fault))
     } else if let rustls::Error::InvalidMessage(_) = error {
         "what the producer sent is not TLS; is it an http address?".to_owned()
     } else {

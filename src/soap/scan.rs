@@ -155,7 +155,7 @@ impl Scanner {
             let used = self.step(rest, parts)?;
             rest = rest.get(used..).unwrap_or_default();
         }
-        if self.head_end.is_none() && self.text.len() > limits::HEAD_BYTES_MAX {
+        if self.head_end.unwrap_or(self.text.len()) > limits::HEAD_BYTES_MAX {
             return Err(ReadError::HeadSize);
         }
         Ok(())
@@ -170,11 +170,16 @@ impl Scanner {
         Ok(Skeleton { text, files: self.files, root_end })
     }
 
-    /// Uses at least one byte of `rest`; gives how many.
+    /// Gives how many bytes of `rest` were used; where it is none, the state has changed.
     fn step(&mut self, rest: &[u8], parts: &mut Vec<Part>) -> Result<usize, ReadError> {
         let first = rest.first().copied().unwrap_or_default();
         match self.state {
             State::Text => self.in_text(rest, parts),
+            State::Reference if first == b'<' => {
+                self.file.iter_mut().for_each(OpenFile::reference_cut);
+                self.state = State::Text;
+                Ok(0)
+            }
             State::Reference => {
                 if self.file.as_mut().is_some_and(|file| file.reference(first, parts)) {
                     self.state = State::Text;
@@ -370,7 +375,7 @@ impl Scanner {
                 (None, b'"' | b'\'') => quote = Some(*byte),
                 (None, _) => {}
             }
-            slash = quote.is_none() && *byte == b'/';
+            slash = *byte == b'/';
         }
         self.keep(rest)?;
         self.state = State::Attributes(quote, slash);

@@ -3,8 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -80,6 +80,8 @@ struct Folder {
     free_bytes_min: u64,
     /// Bytes being written now, in all writers.
     writing: AtomicU64,
+    /// Held while a file is found and made young, or found old and removed.
+    choosing: Mutex<()>,
 }
 
 /// A file that is on disk.
@@ -113,6 +115,7 @@ impl Blobs {
             tmp,
             free_bytes_min: limits::STORE_FREE_BYTES_MIN,
             writing: AtomicU64::new(0),
+            choosing: Mutex::new(()),
         });
         Ok(Self { shared })
     }
@@ -191,6 +194,7 @@ impl Blobs {
             for entry in fs::read_dir(&folder).map_err(listing("listing"))? {
                 let entry = entry.map_err(listing("listing"))?;
                 let Ok(name) = entry.file_name().into_string() else { continue };
+                let _choosing = self.shared.choose();
                 let written = entry
                     .metadata()
                     .and_then(|found| found.modified())
@@ -211,6 +215,10 @@ impl Blobs {
 }
 
 impl Folder {
+    fn choose(&self) -> MutexGuard<'_, ()> {
+        self.choosing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where a file lies: only a hash becomes part of a path.
     fn path(&self, sha256: &str) -> Result<PathBuf, BlobError> {
         let start = sha256.get(..2).filter(|_| is_name(sha256)).ok_or(BlobError::Name)?;
@@ -269,13 +277,16 @@ impl BlobWriter {
         let to = self.folder.path(&sha256)?;
         let stored = Stored { sha256, bytes: self.bytes, first: std::mem::take(&mut self.first) };
         let folder = to.parent().unwrap_or(&self.folder.dir).to_owned();
+        let choosing = self.folder.choose();
         let existing = fs::metadata(&to).is_ok_and(|found| found.len() == stored.bytes);
         if existing {
             self.renew(&to)?;
+            drop(choosing);
             // The one who wrote it may not have synced the folder yet.
             sync_dir(&folder).map_err(BlobError::disk("syncing a folder"))?;
             return Ok(stored);
         }
+        drop(choosing);
         self.file.sync_all().map_err(BlobError::disk("syncing a file"))?;
         if !folder.is_dir() {
             fs::create_dir_all(&folder).map_err(BlobError::disk("making a folder"))?;

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -232,6 +232,8 @@ struct Shared {
     reader: Arc<Reader>,
     health: Mutex<Health>,
     waiting: AtomicUsize,
+    /// The writer is no more.
+    ended: AtomicBool,
     durable: watch::Sender<u64>,
 }
 
@@ -279,6 +281,12 @@ impl Engine {
         T: Send + 'static,
         E: Send + 'static,
     {
+        if let Some(unavailable) = self.unavailable() {
+            return Err(match self.shared.ended.load(Ordering::Acquire) {
+                true => SubmitError::Closed,
+                false => SubmitError::Unavailable(unavailable),
+            });
+        }
         let (reply, answer) = oneshot::channel();
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         let call = Message::Job(Box::new(Call::new(job, reply)));
@@ -290,6 +298,10 @@ impl Engine {
             });
         }
         answer.await.unwrap_or(Err(SubmitError::Closed))
+    }
+
+    fn unavailable(&self) -> Option<Unavailable> {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).unavailable.clone()
     }
 
     /// What is applied of the views: at least everything that has been answered.

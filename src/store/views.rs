@@ -146,6 +146,9 @@ pub enum ViewError {
         /// Bytes of the value.
         found: usize,
     },
+    /// The database has lost entries.
+    #[error("the view database does not hold what was written to it")]
+    Incomplete,
     /// The database panicked.
     #[error("the view database gave up: {0}")]
     Panicked(String),
@@ -164,7 +167,11 @@ impl ViewError {
     /// Whether the database itself failed, and not what was asked of it.
     pub(super) fn is_database(&self) -> bool {
         match self {
-            Self::Database(_) | Self::Closed | Self::Panicked(_) | Self::Folder { .. } => true,
+            Self::Database(_)
+            | Self::Closed
+            | Self::Incomplete
+            | Self::Panicked(_)
+            | Self::Folder { .. } => true,
             Self::Behind | Self::Key { .. } | Self::Value { .. } => false,
         }
     }
@@ -203,24 +210,40 @@ pub trait Table: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone)]
 pub struct Views {
     pub(super) table: Arc<dyn Table>,
-    pub(super) behind: Arc<AtomicBool>,
+    pub(super) marks: Arc<Marks>,
+}
+
+/// What readers and the writer tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// The table lags behind what has been acknowledged.
+    pub(super) behind: AtomicBool,
+    /// The database has failed under somebody: it is made again before the next job.
+    pub(super) doubted: AtomicBool,
 }
 
 impl Views {
     /// The value of `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.current()?;
-        self.table.get(key)
+        self.noticed(self.table.get(key))
     }
 
     /// The entries that `scan` covers, in its order.
     pub fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, ViewError> {
         self.current()?;
-        self.table.scan(scan)
+        self.noticed(self.table.scan(scan))
     }
 
     fn current(&self) -> Result<(), ViewError> {
-        if self.behind.load(Ordering::Acquire) { Err(ViewError::Behind) } else { Ok(()) }
+        if self.marks.behind.load(Ordering::Acquire) { Err(ViewError::Behind) } else { Ok(()) }
+    }
+
+    fn noticed<T>(&self, result: Result<T, ViewError>) -> Result<T, ViewError> {
+        if result.as_ref().is_err_and(ViewError::is_database) {
+            self.marks.doubted.store(true, Ordering::Release);
+        }
+        result
     }
 }
 
@@ -276,9 +299,8 @@ impl Overlay {
         {
             return Err(ViewError::Value { found: value.len() });
         }
-        // Noted before it is changed: a panic between the two does no harm.
-        self.undo.push((key.to_vec(), self.changes.get(key).cloned()));
-        self.changes.insert(key.to_vec(), value);
+        let before = self.changes.insert(key.to_vec(), value);
+        self.undo.push((key.to_vec(), before));
         Ok(())
     }
 
@@ -305,9 +327,15 @@ impl Overlay {
         self.changes.len()
     }
 
-    /// Everything, for [`Table::apply`].
-    pub(super) fn changes(&self) -> Vec<Change> {
-        self.changes.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    /// Brings everything into `table`, together with `applied`. After an error it is here still.
+    pub(super) fn apply(&mut self, table: &dyn Table, applied: Position) -> Result<(), ViewError> {
+        let changes: Vec<Change> = std::mem::take(&mut self.changes).into_iter().collect();
+        if let Err(error) = table.apply(&changes, applied) {
+            self.changes = changes.into_iter().collect();
+            return Err(error);
+        }
+        self.undo.clear();
+        Ok(())
     }
 
     pub(super) fn clear(&mut self) {

@@ -18,7 +18,7 @@ pub(super) fn table(draft: Draft, files: Vec<Arc<str>>, generation: Generation) 
     let all: Vec<Arc<System>> = draft
         .systems
         .iter()
-        .map(|it| system(it, &platform.inkorg).map(Arc::new))
+        .map(|it| system(it, &platform).map(Arc::new))
         .collect::<Option<_>>()?;
     let systems: Systems =
         all.iter().filter_map(|it| Some((it.id.clone()?, Arc::clone(it)))).collect();
@@ -77,15 +77,16 @@ fn platform(draft: &Draft) -> Option<Platform> {
     })
 }
 
-fn system(it: &SystemDraft, inkorg: &str) -> Option<System> {
+fn system(it: &SystemDraft, platform: &Platform) -> Option<System> {
     let id = it.id.as_ref().map(|it| it.value.clone());
-    // The inbox cannot tell a repeat; a queued system's contract is idempotent.
-    let when_unknown =
-        if id.as_deref() == Some(inkorg) || (it.delivery == Delivery::Direct && id.is_none()) {
-            WhenUnknown::Hold
-        } else {
-            WhenUnknown::Resend
-        };
+    let is_inkorg = id.as_ref() == Some(&platform.inkorg);
+    let is_onward = id.is_some() && id == platform.onward;
+    // The inbox cannot tell a repeat; the complaint contracts can.
+    let when_unknown = if !is_inkorg && (is_onward || it.delivery == Delivery::Queued) {
+        WhenUnknown::Resend
+    } else {
+        WhenUnknown::Hold
+    };
     Some(System {
         id,
         hsa_id: it.hsa_id.as_ref()?.value.clone(),

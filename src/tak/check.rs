@@ -47,7 +47,8 @@ impl<'a> Systems<'a> {
     ) -> Option<&'a SystemDraft> {
         let system = self.0.get(id).copied();
         if system.is_none() {
-            let hint = match nearest(id, self.0.keys().copied()) {
+            let known = self.0.keys().copied().filter(|_| !found.is_full());
+            let hint = match nearest(id, known) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("add a [[system]] with id = \"{id}\""),
             };
@@ -64,7 +65,7 @@ fn must_be_called(system: &SystemDraft, at: Place, by: &str, found: &mut Finding
         found.error(
             at,
             format!("{by} calls system \"{id}\", which has no \"url\""),
-            format!("add url = \"https://...\" to it (line {})", system.place.line()),
+            format!("add url = \"https://...\" to it ({})", found.spot(system.place, at)),
         );
     }
 }
@@ -88,17 +89,13 @@ fn twice<'a, T: Ord + std::fmt::Display + 'a>(
             Some(place) => found.error(
                 it.place,
                 format!("{what} {} is there twice", it.value),
-                format!("the other one is at line {}{}", place.line(), elsewhere(*place, it.place)),
+                format!("the other one is at {}", found.spot(*place, it.place)),
             ),
             None => {
                 first.insert(&it.value, it.place);
             }
         }
     }
-}
-
-fn elsewhere(one: Place, other: Place) -> &'static str {
-    if one.file_index() == other.file_index() { "" } else { " of another file" }
 }
 
 fn platform(draft: &Draft, systems: &Systems<'_>, found: &mut Findings) {
@@ -133,6 +130,7 @@ fn platform(draft: &Draft, systems: &Systems<'_>, found: &mut Findings) {
 /// The keys that mean something for 1177 Inkorg only.
 fn inbox(draft: &Draft, found: &mut Findings) {
     let inkorg = draft.platform.as_ref().and_then(|it| it.inkorg.as_ref());
+    let onward = draft.platform.as_ref().and_then(|it| it.onward.as_ref());
     for system in &draft.systems {
         let id = system.id.as_ref().map(|it| it.value.as_str());
         let is_inkorg = id.is_some() && id == inkorg.map(|it| it.value.as_str());
@@ -156,19 +154,21 @@ fn inbox(draft: &Draft, found: &mut Findings) {
             }
         }
         if let Some(told) = &system.when_unknown {
-            unknown(is_inkorg, told, system.delivery, found);
+            let is_onward = id.is_some() && id == onward.map(|it| it.value.as_str());
+            let kept = is_onward || system.delivery == Delivery::Queued;
+            unknown(is_inkorg, kept, told, found);
         }
     }
 }
 
-fn unknown(is_inkorg: bool, told: &Told<WhenUnknown>, delivery: Delivery, found: &mut Findings) {
+fn unknown(is_inkorg: bool, kept: bool, told: &Told<WhenUnknown>, found: &mut Findings) {
     if is_inkorg && told.value == WhenUnknown::Resend {
         found.warn(
             told.place,
             "1177 Inkorg cannot tell a repeated message: a citizen may get it twice".to_owned(),
             "when_unknown = \"hold\" shows it to a person instead".to_owned(),
         );
-    } else if !is_inkorg && delivery == Delivery::Direct {
+    } else if !is_inkorg && !kept {
         found.warn(
             told.place,
             "when_unknown has no effect with delivery = \"direct\"".to_owned(),

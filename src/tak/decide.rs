@@ -175,9 +175,14 @@ impl Table {
     /// the same question gives the same answer.
     #[must_use]
     pub fn decide(&self, question: &Question<'_>) -> Decision {
+        self.decide_on(question, clock::swedish_day(question.at))
+    }
+
+    /// The answer on a Swedish local day, whatever time the question has.
+    pub(super) fn decide_on(&self, question: &Question<'_>, day: Date) -> Decision {
         let mut call = Call {
             asked: question,
-            day: clock::swedish_day(question.at),
+            day,
             address: question.address,
             contract: self.names.find(question.contract.as_str()),
             trail: Vec::with_capacity(4),
@@ -330,6 +335,13 @@ impl Table {
         choose(call, via, address, rows)
     }
 
+    /// Whether the caller may call the contract at the address at all, wherever that leads: for what
+    /// belongs to a case that is already here when its unit takes no new ones any longer.
+    #[must_use]
+    pub fn permits(&self, question: &Question<'_>) -> bool {
+        self.is_permitted(&mut self.call(question))
+    }
+
     fn is_permitted(&self, call: &mut Call<'_>) -> bool {
         let address = call.address;
         let consumer = self.names.find(call.asked.caller.as_str());
@@ -430,14 +442,15 @@ fn choose<'a>(
     let (all, fitting) = (valid().count(), valid().filter(|it| it.profile == profile).count());
     let mut won = None;
     for row in rows {
-        let verdict = in_effect(row.days, day).unwrap_or(if all > 1 && fitting != 1 {
-            Verdict::OneOfSeveral
-        } else if all > 1 && row.profile != profile {
-            Verdict::OtherProfile
-        } else {
-            won = Some(row);
-            Verdict::Won
-        });
+        let verdict = match in_effect(row.days, day) {
+            Some(verdict) => verdict,
+            None if all > 1 && fitting != 1 => Verdict::OneOfSeveral,
+            None if all > 1 && row.profile != profile => Verdict::OtherProfile,
+            None => {
+                won = Some(row);
+                Verdict::Won
+            }
+        };
         let row = Row { place: row.place, days: row.days };
         call.step_at(Stage::Route, via, address, Some(row), verdict);
     }

@@ -49,7 +49,8 @@ impl Table {
             } else {
                 format!(" [{}]", row.days)
             };
-            push(&mut line, format_args!(": {content}{days}"));
+            let colon = if content.is_empty() { "" } else { ": " };
+            push(&mut line, format_args!("{colon}{content}{days}"));
         }
         push(&mut line, format_args!(": {}", verdict(step)));
         if let Some(row) = step.row {
@@ -79,10 +80,9 @@ impl Table {
     fn content(&self, stage: Stage, place: super::Place) -> String {
         match stage {
             Stage::Portal => "the 1177 platform".to_owned(),
-            Stage::County => "county".to_owned(),
             Stage::Unit => {
                 let unit = self.units.values().find(|it| it.place == place);
-                unit.map_or_else(String::new, |it| format!("unit {}", it.name))
+                unit.map_or_else(String::new, |it| it.name.clone())
             }
             Stage::Handling => {
                 let periods = self.units.values().flat_map(|it| &it.handling);
@@ -100,7 +100,7 @@ impl Table {
                     Target::Url(url) => format!("route to {url} ({})", it.profile),
                 })
             }
-            Stage::Permission => "permission".to_owned(),
+            Stage::County | Stage::Permission => String::new(),
         }
     }
 
@@ -179,7 +179,11 @@ const fn stage(stage: Stage) -> &'static str {
 
 const fn verdict(step: &Step) -> &'static str {
     match step.verdict {
-        Verdict::Won => "won",
+        Verdict::Won => match step.stage {
+            Stage::Portal | Stage::Unit => "found",
+            Stage::County => "live",
+            Stage::Handling | Stage::Route | Stage::Permission => "won",
+        },
         Verdict::NoRow => match step.stage {
             Stage::Portal => "not the 1177 platform's address",
             Stage::Unit => "no such unit",

@@ -1,6 +1,11 @@
 //! What is wrong with a routing configuration, and exactly where.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use crate::limits;
 
 /// Whether a finding stops the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,8 +39,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     file: u16,
-    column: u16,
     line: u32,
+    column: u16,
 }
 
 impl Place {
@@ -93,9 +98,47 @@ pub(super) struct Findings {
     found: Vec<(Place, Severity, String, Option<String>)>,
     errors: usize,
     left_out: usize,
+    files: Vec<Arc<str>>,
 }
 
 impl Findings {
+    /// Nothing found yet, in files of these names.
+    pub(super) fn in_files(files: Vec<Arc<str>>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// How a hint names another place: by its line, and by its file where that is another.
+    pub(super) fn spot(&self, place: Place, seen_from: Place) -> String {
+        let line = place.line();
+        if place.file == seen_from.file {
+            return format!("line {line}");
+        }
+        format!("{}:{line}", self.file(place))
+    }
+
+    /// Whether further findings are only counted, so that hints need not be looked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= limits::TAK_FINDINGS_MAX
+    }
+
+    /// Forgets what was found, after the first `keep` findings, on one of these lines.
+    pub(super) fn forget(&mut self, keep: usize, lines: &BTreeSet<u32>) {
+        let later = self.found.split_off(keep.min(self.found.len()));
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            later.into_iter().partition(|(place, ..)| lines.contains(&place.line()));
+        let errors = gone.iter().filter(|(_, it, ..)| *it == Severity::Error).count();
+        self.errors = self.errors.saturating_sub(errors);
+        self.found.extend(kept);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    fn file(&self, place: Place) -> &str {
+        self.files.get(place.file_index()).map_or("?", AsRef::as_ref)
+    }
+
     pub(super) fn error(&mut self, place: Place, message: String, hint: impl Into<Option<String>>) {
         self.errors += 1;
         self.push(place, Severity::Error, message, hint.into());
@@ -110,7 +153,7 @@ impl Findings {
     }
 
     fn push(&mut self, place: Place, severity: Severity, message: String, hint: Option<String>) {
-        let full = self.found.len() >= crate::limits::TAK_FINDINGS_MAX;
+        let full = self.is_full();
         // An error always finds room: a refusal must say why.
         if full && (severity == Severity::Warning || self.errors > 1) {
             self.left_out += 1;
@@ -120,24 +163,24 @@ impl Findings {
     }
 
     /// In order of file and place.
-    pub(super) fn finish(mut self, files: &[std::sync::Arc<str>]) -> Vec<Finding> {
-        self.found.sort();
+    pub(super) fn finish(mut self) -> Vec<Finding> {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort();
         if self.left_out > 0
-            && let Some((place, ..)) = self.found.last()
+            && let Some((place, ..)) = found.last()
         {
             let more = format!("{} more findings are not shown", self.left_out);
             let hint = Some("mend those that are shown and check again".to_owned());
-            self.found.push((*place, Severity::Warning, more, hint));
+            found.push((*place, Severity::Warning, more, hint));
         }
-        let name = |place: Place| files.get(place.file_index()).map_or("?", AsRef::as_ref);
         let finding = |(place, severity, message, hint): (Place, _, _, _)| Finding {
             severity,
-            file: name(place).to_owned(),
+            file: self.file(place).to_owned(),
             line: place.line(),
             column: place.column(),
             message,
             hint,
         };
-        self.found.into_iter().map(finding).collect()
+        found.into_iter().map(finding).collect()
     }
 }

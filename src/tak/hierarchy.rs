@@ -31,8 +31,10 @@ impl Hierarchy {
     /// The ancestors of `address`, nearest first, the root last. Nothing above the root itself. A
     /// ring in the data ends after [`limits::TAK_CLIMB_STEPS_MAX`] steps, at the root.
     pub fn ancestors<'a>(&'a self, address: &str) -> impl Iterator<Item = &'a str> {
-        let is_root = self.is_empty() || address.trim().eq_ignore_ascii_case(ROOT);
-        let start = HsaId::parse(address).ok().and_then(|it| self.parents.get(&it));
+        let is_root = self.is_empty() || address.eq_ignore_ascii_case(ROOT);
+        // White space is part of an address here, and reading an id would trim it.
+        let id = HsaId::parse(address).ok().filter(|it| it.as_str() == address);
+        let start = id.and_then(|it| self.parents.get(&it));
         std::iter::successors(start, |at| self.parents.get(at))
             .take(if is_root { 0 } else { limits::TAK_CLIMB_STEPS_MAX })
             .map(HsaId::as_str)

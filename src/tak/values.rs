@@ -96,8 +96,11 @@ pub(super) fn nearest<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let wanted = meant.to_lowercase();
+    // Two texts are at least as far apart as their lengths: most need no closer look.
+    let near = |it: &&str| it.len().abs_diff(meant.len()) <= it.len().max(meant.len()) / 3;
     known
         .into_iter()
+        .filter(near)
         .map(|it| (strsim::damerau_levenshtein(&wanted, &it.to_lowercase()), it))
         .filter(|(distance, it)| *distance <= it.len().max(wanted.len()) / 3)
         .min()

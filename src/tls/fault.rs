@@ -205,7 +205,9 @@ fn of_certificate(error: &CertificateError) -> Reason {
 fn of_incompatible(what: &rustls::PeerIncompatible) -> Reason {
     use rustls::PeerIncompatible as P;
     match what {
-        P::ServerDoesNotSupportTls12Or13
+        // What a caller without TLS 1.2 lacks first of all.
+        P::SignatureAlgorithmsExtensionRequired
+        | P::ServerDoesNotSupportTls12Or13
         | P::ServerTlsVersionIsDisabledByOurConfig
         | P::SupportedVersionsExtensionRequired
         | P::Tls12NotOffered

@@ -1,5 +1,6 @@
 //! The strict pass: from text to a tree.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use quick_xml::events::attributes::Attribute as RawAttribute;
@@ -16,7 +17,9 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
         return Err(XmlError::Character(at));
     }
     let mut reader = NsReader::from_str(text);
-    let mut tree = Tree { text, records: Vec::new(), namespaces: Vec::new(), open: Vec::new() };
+    reader.config_mut().check_comments = true;
+    let mut tree =
+        Tree { text, records: Vec::new(), namespaces: BTreeMap::new(), open: Vec::new() };
     loop {
         let at = offset(reader.buffer_position());
         let event = reader
@@ -44,7 +47,7 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
                 tree.text(character.encode_utf8(&mut [0; 4]), at, true)?;
             }
             Event::Comment(_) => {}
-            Event::Decl(_) if at == 0 => {}
+            Event::Decl(_) if at == 0 && is_declaration(text.get(tag).unwrap_or_default()) => {}
             Event::Decl(_) | Event::PI(_) => return Err(XmlError::Instruction(at)),
             Event::DocType(_) => return Err(XmlError::Doctype),
             Event::Eof => break,
@@ -56,7 +59,8 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
 struct Tree<'t> {
     text: &'t str,
     records: Vec<Record>,
-    namespaces: Vec<String>,
+    /// Each with its place in the document's list.
+    namespaces: BTreeMap<String, usize>,
     open: Vec<Open>,
 }
 
@@ -86,6 +90,9 @@ impl Tree<'_> {
         let (local, prefix) = raw_name.decompose();
         let prefix = prefix.map_or("", |it| it.into_inner());
         check_name(prefix, local.as_ref(), at)?;
+        if prefix == "xmlns" {
+            return Err(XmlError::Namespace(at));
+        }
         let attributes = attributes(start, resolver, at)?;
         let (bound, _) = resolver.resolve_element(raw_name);
         let namespace = match bound {
@@ -119,11 +126,12 @@ impl Tree<'_> {
     }
 
     fn intern(&mut self, namespace: &str) -> usize {
-        let known = self.namespaces.iter().position(|it| it == namespace);
-        known.unwrap_or_else(|| {
-            self.namespaces.push(namespace.to_owned());
-            self.namespaces.len() - 1
-        })
+        if let Some(known) = self.namespaces.get(namespace) {
+            return *known;
+        }
+        let place = self.namespaces.len();
+        self.namespaces.insert(namespace.to_owned(), place);
+        place
     }
 
     fn end(&mut self, end: usize) -> Result<(), XmlError> {
@@ -157,7 +165,11 @@ impl Tree<'_> {
             }
         }
         let root = self.records.first().cloned().ok_or(XmlError::Unfinished)?;
-        Ok(Document { records: self.records, namespaces: self.namespaces, root })
+        let mut namespaces: Vec<(usize, String)> =
+            self.namespaces.into_iter().map(|(name, place)| (place, name)).collect();
+        namespaces.sort_unstable();
+        let namespaces = namespaces.into_iter().map(|(_, name)| name).collect();
+        Ok(Document { records: self.records, namespaces, root })
     }
 }
 
@@ -168,6 +180,9 @@ fn attributes(
 ) -> Result<Vec<Attribute>, XmlError> {
     let mut found: Vec<Attribute> = Vec::new();
     let (mut declarations, mut seen) = (0, 0);
+    if !is_spaced(start.attributes_raw()) {
+        return Err(XmlError::Syntax { at, what: "mellanslag saknas mellan attribut".to_owned() });
+    }
     for attribute in start.attributes() {
         let attribute =
             attribute.map_err(|error| XmlError::Syntax { at, what: error.to_string() })?;
@@ -178,7 +193,10 @@ fn attributes(
         if let Some(declared) = attribute.key.as_namespace_binding() {
             declarations += 1;
             let named = matches!(declared, PrefixDeclaration::Named(_));
-            if value == XMLNS || named && value.is_empty() {
+            // quick-xml compares names of namespaces as written: one that is not written as it is
+            // would be another here than to the next reader.
+            let as_written = value == attribute.value;
+            if value == XMLNS || named && value.is_empty() || !as_written {
                 return Err(XmlError::Namespace(at));
             }
         } else {
@@ -201,6 +219,21 @@ fn attributes(
     Ok(found)
 }
 
+/// Whether white space stands between every value and the next name, which quick-xml does not ask.
+fn is_spaced(attributes: &str) -> bool {
+    let mut rest = attributes;
+    while let Some((_, value)) = rest.split_once(['"', '\'']) {
+        let quote = rest.as_bytes().get(rest.len() - value.len() - 1);
+        let quote = if quote == Some(&b'"') { '"' } else { '\'' };
+        let Some((_, after)) = value.split_once(quote) else { return true };
+        if after.starts_with(|c: char| !is_space(c) && c != '/') {
+            return false;
+        }
+        rest = after;
+    }
+    true
+}
+
 /// References resolved; a tab or a line break is a space (XML 1.0, 3.3.3).
 fn attribute_value(attribute: &RawAttribute<'_>, at: usize) -> Result<String, XmlError> {
     let raw = attribute.value.as_ref();
@@ -217,6 +250,53 @@ fn attribute_value(attribute: &RawAttribute<'_>, at: usize) -> Result<String, Xm
         value.push_str(&plain(rest));
     }
     Ok(value)
+}
+
+/// Whether a text has a form.
+type Form = fn(&str) -> bool;
+
+/// Whether the text is an XML declaration: version 1.something, then perhaps encoding, then perhaps
+/// standalone. quick-xml takes anything between the marks.
+fn is_declaration(text: &str) -> bool {
+    let inside = text.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>"));
+    let Some(inside) = inside.filter(|it| is_spaced(it)) else { return false };
+    let mut rest = inside;
+    let parts: [(&str, Form); 3] = [
+        ("version", is_version),
+        ("encoding", is_encoding),
+        ("standalone", |it| matches!(it, "yes" | "no")),
+    ];
+    for (name, is_right) in parts {
+        match pseudo_attribute(rest, name) {
+            Some((value, after)) if is_right(value) => rest = after,
+            Some(_) => return false,
+            None if name == "version" => return false,
+            None => {}
+        }
+    }
+    rest.chars().all(is_space)
+}
+
+fn is_version(text: &str) -> bool {
+    let minor = text.strip_prefix("1.").unwrap_or_default();
+    !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_encoding(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// The value of ` name="value"` at the start of a text, and what comes after.
+fn pseudo_attribute<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
+    let rest = text.strip_prefix(is_space)?.trim_start_matches(is_space).strip_prefix(name)?;
+    let rest = rest.trim_start_matches(is_space).strip_prefix('=')?.trim_start_matches(is_space);
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    rest.get(1..)?.split_once(quote)
+}
+
+const fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {
@@ -239,7 +319,6 @@ fn check_name(prefix: &str, local: &str, at: usize) -> Result<(), XmlError> {
     if !good || prefix.len() + local.len() > limits::XML_NAME_BYTES_MAX {
         return Err(XmlError::Name(at));
     }
-    // The prefix xmlns is for declarations, and no element may be one.
     Ok(())
 }
 

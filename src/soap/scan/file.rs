@@ -58,6 +58,12 @@ impl OpenFile {
         true
     }
 
+    /// Markup came in the middle of a reference.
+    pub(super) fn reference_cut(&mut self) {
+        self.reference.clear();
+        self.broken = self.broken.or(Some(Broken::Reference));
+    }
+
     /// The file has ended.
     pub(super) fn finish(mut self, parts: &mut Vec<Part>) {
         self.decode(parts);

@@ -1,5 +1,7 @@
 //! Opening a store: the lock, the journal, the views brought up to it, the writer.
 
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -38,7 +40,16 @@ pub(super) fn in_folder<F: Fold>(
 ) -> Result<(Engine, OpenReport), StoreError> {
     let dir = settings.dir.as_path();
     let folder = |doing| move |source| StoreError::Folder { doing, dir: dir.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(folder("making the folder"))?;
+    // What is in it is about patients: nobody else on the machine looks in.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .and_then(|()| match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        })
+        .map_err(folder("making the folder"))?;
     let lock = FolderLock::take(dir)?;
     let disk = FolderDisk::open(&dir.join("journal")).map_err(folder("opening journal/"))?;
     let table = SledTable::open(&dir.join("views"))?;
@@ -81,7 +92,8 @@ pub(super) fn on<F: Fold>(
     );
     let damage = u64::try_from(report.damage.len()).unwrap_or(0) + report.damage_more;
     let open = OpenReport { journal: report, views, damage_folded, took };
-    let engine = start(settings, (journal, disk, table, lock), Box::new(fold), clock, damage)?;
+    let engine =
+        start(settings, (journal, disk, table, origin, lock), Box::new(fold), clock, damage)?;
     Ok((engine, open))
 }
 
@@ -107,7 +119,7 @@ fn reason(
 }
 
 /// Records on their way into the views.
-struct Folding<'a> {
+pub(super) struct Folding<'a> {
     table: &'a dyn Table,
     fold: &'a mut dyn Apply,
     journal: &'a Journal,
@@ -116,12 +128,12 @@ struct Folding<'a> {
 }
 
 impl<'a> Folding<'a> {
-    fn new(table: &'a dyn Table, fold: &'a mut dyn Apply, journal: &'a Journal) -> Self {
+    pub(super) fn new(table: &'a dyn Table, fold: &'a mut dyn Apply, journal: &'a Journal) -> Self {
         Self { table, fold, journal, overlay: Overlay::default(), damage: 0 }
     }
 
     /// Brings the views to the end of the journal, from the start where `why` says so.
-    fn bring(
+    pub(super) fn bring(
         &mut self,
         why: Option<String>,
         applied: Option<Position>,
@@ -177,18 +189,17 @@ impl<'a> Folding<'a> {
 
     fn write(&mut self, last: Option<Position>) -> Result<(), StoreError> {
         if let Some(last) = last {
-            self.table.apply(&self.overlay.changes(), last)?;
-            self.overlay.clear();
+            self.overlay.apply(self.table, last)?;
         }
         Ok(())
     }
 }
 
-type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Option<FolderLock>);
+type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Origin, Option<FolderLock>);
 
 fn start(
     settings: &Settings,
-    (journal, disk, table, lock): Parts,
+    (journal, disk, table, origin, lock): Parts,
     fold: Box<dyn Apply>,
     clock: Arc<dyn Clock>,
     damage: u64,
@@ -207,12 +218,12 @@ fn start(
         jobs: 0,
         damage,
     };
-    let behind = Arc::new(AtomicBool::new(false));
     let shared = Arc::new(Shared {
-        views: Views { table: Arc::clone(&table), behind },
+        views: Views { table: Arc::clone(&table), marks: Arc::default() },
         reader: journal.reader(),
         health: Mutex::new(health),
         waiting: AtomicUsize::new(0),
+        ended: AtomicBool::new(false),
         durable: watch::Sender::new(durable_seq),
     });
     let writer = Writer {
@@ -220,7 +231,9 @@ fn start(
         overlay: Overlay::default(),
         table,
         fold,
+        origin,
         disk,
+        latest: clock.now(),
         clock,
         shared: Arc::clone(&shared),
         settings: settings.clone(),

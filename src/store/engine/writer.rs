@@ -9,13 +9,16 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::open::Folding;
 use super::transaction::{Apply, Transaction};
-use super::{FolderLock, Health, Settings, Shared, SubmitError, Unavailable, chain, panic_text};
+use super::{
+    FolderLock, Health, Settings, Shared, StoreError, SubmitError, Unavailable, chain, panic_text,
+};
 use crate::clock::Clock;
 use crate::limits;
 use crate::store::journal::disk::Disk;
 use crate::store::journal::{Journal, Position};
-use crate::store::views::{Overlay, Table};
+use crate::store::views::{Origin, Overlay, Table, ViewError};
 
 /// What comes to the writer.
 pub(super) enum Message {
@@ -82,7 +85,11 @@ pub(super) struct Writer {
     pub(super) overlay: Overlay,
     pub(super) table: Arc<dyn Table>,
     pub(super) fold: Box<dyn Apply>,
+    /// What the views are made from.
+    pub(super) origin: Origin,
     pub(super) disk: Arc<dyn Disk>,
+    /// The time at the last look at the clock.
+    pub(super) latest: Timestamp,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Settings,
@@ -170,6 +177,9 @@ impl Writer {
 
     /// Whether a batch may begin: space on the disk, and a segment to write to.
     fn ready(&mut self) -> Result<(), Unavailable> {
+        if self.shared.views.marks.doubted.load(Ordering::Acquire) {
+            return Err(self.give_up("the view database has failed".to_owned()));
+        }
         if let Some(free) = self.free_bytes()
             && free < self.settings.free_bytes_min
         {
@@ -186,12 +196,13 @@ impl Writer {
     /// Runs one job; what it did stays staged only if it ends well.
     fn run_job(&mut self, job: &mut dyn Job) -> Result<(), Unavailable> {
         let (records, changes) = (self.journal.savepoint(), self.overlay.savepoint());
+        let now = self.now();
         let mut transaction = Transaction {
             journal: &mut self.journal,
             overlay: &mut self.overlay,
             table: self.table.as_ref(),
             fold: self.fold.as_mut(),
-            now: self.clock.now(),
+            now,
             failed: None,
             views_failed: false,
         };
@@ -216,6 +227,7 @@ impl Writer {
             self.overlay.roll_back(changes);
         }
         if views_failed {
+            self.shared.views.marks.doubted.store(true, Ordering::Release);
             return Err(self.give_up(failed.unwrap_or_default()));
         }
         Ok(())
@@ -257,16 +269,33 @@ impl Writer {
     }
 
     /// Brings the views to the last record on disk.
-    fn apply(&mut self) -> Result<(), crate::store::views::ViewError> {
+    fn apply(&mut self) -> Result<(), ViewError> {
         let Some(last) = self.last else { return Ok(()) };
-        // Nobody reads the views between the answer and the change that it speaks of.
-        if let Err(error) = self.table.apply(&self.overlay.changes(), last) {
-            self.shared.views.behind.store(true, Ordering::Release);
+        if let Err(error) = self.overlay.apply(self.table.as_ref(), last) {
+            self.shared.views.marks.behind.store(true, Ordering::Release);
             return Err(error);
         }
+        self.last = None;
+        self.shared.views.marks.behind.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Brings the views to the journal's end again, by making them anew where they are in doubt.
+    fn mend(&mut self) -> Result<(), StoreError> {
+        let marks = Arc::clone(&self.shared.views.marks);
+        if !marks.doubted.load(Ordering::Acquire) && self.apply().is_ok() {
+            return Ok(());
+        }
+        marks.doubted.store(true, Ordering::Release);
+        marks.behind.store(true, Ordering::Release);
+        let mut folding = Folding::new(self.table.as_ref(), self.fold.as_mut(), &self.journal);
+        let why = "the view database has failed".to_owned();
+        let report = folding.bring(Some(why), None, &self.origin)?;
+        tracing::warn!(views = ?report, "made the views again");
         self.overlay.clear();
         self.last = None;
-        self.shared.views.behind.store(false, Ordering::Release);
+        marks.doubted.store(false, Ordering::Release);
+        marks.behind.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -282,7 +311,7 @@ impl Writer {
         }
         self.probed = Instant::now();
         self.free_asked = None;
-        if let Err(error) = self.apply() {
+        if let Err(error) = self.mend() {
             self.give_up(chain(&error));
             return;
         }
@@ -294,7 +323,8 @@ impl Writer {
 
     /// Notes that nobody writes any more, however the writer came to its end.
     fn end(&self) {
-        let (since, why) = (self.now(), "the store's writer has ended".to_owned());
+        self.shared.ended.store(true, Ordering::Release);
+        let (since, why) = (self.latest, "the store's writer has ended".to_owned());
         self.note(|health| {
             health.unavailable.get_or_insert(Unavailable { since, why });
         });
@@ -306,7 +336,8 @@ impl Writer {
 
     /// Notes that nothing is taken from now on; the first moment stands.
     fn give_up(&mut self, why: String) -> Unavailable {
-        let since = self.unavailable().map_or_else(|| self.now(), |earlier| earlier.since);
+        let since = self.unavailable().map(|earlier| earlier.since);
+        let since = since.unwrap_or_else(|| self.now());
         let unavailable = Unavailable { since, why };
         if self.unavailable().is_none() {
             tracing::error!(why = %unavailable.why, "the store is unavailable");
@@ -316,8 +347,9 @@ impl Writer {
         unavailable
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    fn now(&mut self) -> Timestamp {
+        self.latest = self.clock.now();
+        self.latest
     }
 
     fn note(&self, change: impl FnOnce(&mut Health)) {

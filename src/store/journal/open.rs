@@ -67,7 +67,8 @@ impl Journal {
         };
         let heads = heads(&found, journal, &mut report);
         let reader = Arc::new(Reader::new(Arc::clone(&disk), journal, segment_bytes));
-        check_ends(&found, &heads, &reader, &mut report);
+        check_ends(&found, &heads, &reader, &mut report)
+            .map_err(JournalError::disk("checking the segments"))?;
         let Some((last, head)) = found.last().and_then(|f| Some((f, *heads.get(&f.first_seq)?)))
         else {
             return Err(JournalError::Broken);
@@ -284,11 +285,11 @@ fn check_ends(
     heads: &BTreeMap<u64, SegmentHead>,
     reader: &Reader,
     report: &mut JournalReport,
-) {
-    let mut before: Option<&Found> = None;
+) -> io::Result<()> {
+    let mut before: Option<(&Found, &SegmentHead)> = None;
     for next in found {
-        let head = heads.get(&next.first_seq);
-        let (Some(segment), Some(head)) = (before.replace(next), head) else {
+        let Some(head) = heads.get(&next.first_seq) else { continue };
+        let Some((segment, own)) = before.replace((next, head)) else {
             // The journal begins with its first record.
             if let Some(seqs) = missing(1, next.first_seq) {
                 let (segment, kind) = (next.first_seq, DamageKind::Missing);
@@ -296,18 +297,22 @@ fn check_ends(
             }
             continue;
         };
-        reader.set_end(segment.first_seq, head.previous_end.min(segment.length));
-        let (from, to) = (segment.length, head.previous_end);
-        if head.previous != segment.first_seq {
-            let seqs = missing(segment.first_seq + 1, next.first_seq);
-            let (segment, kind) = (segment.first_seq, DamageKind::Missing);
-            reader.set_end(segment, from);
-            report.add(Damage { kind, segment, from, to: from, seqs });
-        } else if from < to {
-            let (segment, kind) = (segment.first_seq, DamageKind::Missing);
-            report.add(Damage { kind, segment, from, to, seqs: None });
+        let (kind, first_seq, from) = (DamageKind::Missing, segment.first_seq, segment.length);
+        if head.previous != first_seq {
+            // Segments between are gone: what this one holds says which records that are.
+            let seqs = missing(survey(segment, own)?.seq + 1, next.first_seq);
+            report.add(Damage { kind, segment: first_seq, from, to: from, seqs });
+            reader.set_end(first_seq, from);
+            continue;
         }
+        let to = head.previous_end;
+        if from < to {
+            let seqs = missing(survey(segment, own)?.seq + 1, next.first_seq);
+            report.add(Damage { kind, segment: first_seq, from, to, seqs });
+        }
+        reader.set_end(first_seq, to.min(from));
     }
+    Ok(())
 }
 
 fn missing(from: u64, before: u64) -> Option<RangeInclusive<u64>> {

@@ -140,6 +140,7 @@ impl Reader {
         if segment > report.last_seq + 1 {
             let seqs = Some(report.last_seq + 1..=segment - 1);
             report.add(damage(DamageKind::Missing, 0, 0, seqs));
+            report.last_seq = segment - 1;
             last = None;
         }
         let named = head.map(|(head, _)| head.before);

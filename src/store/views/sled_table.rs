@@ -19,6 +19,8 @@ const ORIGIN: [u8; 2] = [OWN, b'o'];
 pub struct SledTable {
     folder: PathBuf,
     open: RwLock<Option<sled::Db>>,
+    /// The sum that stands beside the position; see [`checked`].
+    sum: Mutex<u64>,
     /// Why the folder was moved aside at open, to be told once.
     doubt: Mutex<Option<ViewError>>,
 }
@@ -26,10 +28,17 @@ pub struct SledTable {
 impl SledTable {
     /// Opens the database in `folder`, or an empty one in its place.
     pub fn open(folder: &Path) -> Result<Self, ViewError> {
-        let table =
-            Self { folder: folder.to_owned(), open: RwLock::new(None), doubt: Mutex::new(None) };
-        match open_database(folder).and_then(|db| checked(&db).map(|()| db)) {
-            Ok(db) => *table.open.write().unwrap_or_else(PoisonError::into_inner) = Some(db),
+        let table = Self {
+            folder: folder.to_owned(),
+            open: RwLock::new(None),
+            sum: Mutex::new(0),
+            doubt: Mutex::new(None),
+        };
+        match open_database(folder).and_then(|db| checked(&db).map(|sum| (db, sum))) {
+            Ok((db, sum)) => {
+                *table.open.write().unwrap_or_else(PoisonError::into_inner) = Some(db);
+                *table.sum.lock().unwrap_or_else(PoisonError::into_inner) = sum;
+            }
             Err(error) => {
                 table.start_over()?;
                 *table.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -47,6 +56,7 @@ impl SledTable {
     fn start_over(&self) -> Result<(), ViewError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         drop(open.take());
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = 0;
         let old = self.folder.with_extension("old");
         let folder = |doing| move |source| ViewError::Folder { doing, source };
         present(fs::remove_dir_all(&old)).map_err(folder("removing an older copy of the views"))?;
@@ -83,15 +93,30 @@ impl Table for SledTable {
     }
 
     fn apply(&self, changes: &[Change], applied: Position) -> Result<(), ViewError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in changes {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
+        let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = self.with(|db| {
+            let mut batch = sled::Batch::default();
+            let mut next = *sum;
+            for (key, value) in changes {
+                if let Some(before) = db.get(key)? {
+                    next = next.wrapping_sub(entry_sum(key, &before));
+                }
+                match value {
+                    Some(value) => {
+                        next = next.wrapping_add(entry_sum(key, value));
+                        batch.insert(key.as_slice(), value.as_slice());
+                    }
+                    None => batch.remove(key.as_slice()),
+                }
             }
-        }
-        batch.insert(&APPLIED, &applied.to_bytes());
-        self.with(|db| db.apply_batch(batch))
+            batch.insert(
+                APPLIED.as_slice(),
+                [applied.to_bytes().as_slice(), next.to_be_bytes().as_slice()].concat(),
+            );
+            db.apply_batch(batch)?;
+            Ok(next)
+        })?;
+        Ok(())
     }
 
     fn renew(&self, origin: &Origin) -> Result<(), ViewError> {
@@ -105,7 +130,7 @@ impl Table for SledTable {
     fn standing(&self) -> Result<Option<(Origin, Option<Position>)>, ViewError> {
         let (origin, applied) = self.with(|db| Ok((db.get(ORIGIN)?, db.get(APPLIED)?)))?;
         let origin = origin.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let applied = applied.and_then(|bytes| Position::from_bytes(&bytes));
+        let applied = applied.and_then(|bytes| Some(split(&bytes)?.0));
         Ok(origin.map(|origin| (origin, applied)))
     }
 
@@ -133,9 +158,37 @@ fn open_database(folder: &Path) -> Result<sled::Db, ViewError> {
     })
 }
 
-/// Reads the first and the last entry, which a damaged tree often cannot give.
-fn checked(db: &sled::Db) -> Result<(), ViewError> {
-    guarded(|| db.first().and(db.last()).map(drop))
+/// Reads every entry and compares their sum with the one that was written with the last change:
+/// sled drops what it cannot read of a damaged file without a word. Gives the sum.
+fn checked(db: &sled::Db) -> Result<u64, ViewError> {
+    let (wanted, found) = guarded(|| {
+        let wanted = db.get(APPLIED)?.and_then(|bytes| Some(split(&bytes)?.1));
+        let mut found: u64 = 0;
+        for entry in db.range([OWN + 1]..) {
+            let (key, value) = entry?;
+            found = found.wrapping_add(entry_sum(&key, &value));
+        }
+        Ok((wanted.unwrap_or(0), found))
+    })?;
+    if wanted == found { Ok(found) } else { Err(ViewError::Incomplete) }
+}
+
+/// The position and the sum of entries that were written with a change.
+fn split(bytes: &[u8]) -> Option<(Position, u64)> {
+    let (position, sum) = bytes.split_at_checked(Position::BYTES)?;
+    Some((Position::from_bytes(position)?, u64::from_be_bytes(sum.try_into().ok()?)))
+}
+
+/// One entry's part of the sum of all, which does not depend on their order. It is there to find
+/// what a disk did, not what a person did.
+fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
+    let length = u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&length), key), value);
+    // Spread over 64 bits (the finish of splitmix64), so that a sum of many stays a good one.
+    let mut mixed = u64::from(crc).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 /// sled panics over some damage instead of saying so.

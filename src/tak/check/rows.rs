@@ -24,7 +24,10 @@ pub(super) fn routes(draft: &Draft, systems: &Systems<'_>, today: Date, found: &
             found.warn(
                 told.place,
                 format!("system \"{}\" has no url: calls get VP010", told.value),
-                format!("add url = \"https://...\" to it (line {})", system.place.line()),
+                format!(
+                    "add url = \"https://...\" to it ({})",
+                    found.spot(system.place, told.place)
+                ),
             );
         }
         over("route", route.days, route.place, today, found);
@@ -57,9 +60,8 @@ pub(super) fn routes(draft: &Draft, systems: &Systems<'_>, today: Date, found: &
                     names.0, names.1, route.profile
                 ),
                 format!(
-                    "the other one is at line {}{}: end it the day before, or remove one",
-                    other.place.line(),
-                    super::elsewhere(other.place, route.place)
+                    "the other one is at {}: end it the day before, or remove one",
+                    found.spot(other.place, route.place)
                 ),
             );
         }
@@ -85,11 +87,7 @@ pub(super) fn permissions(draft: &Draft, today: Date, found: &mut Findings) {
             found.warn(
                 row.place,
                 format!("the same permission twice: {both}"),
-                format!(
-                    "the other one is at line {}{}: remove one",
-                    other.place.line(),
-                    super::elsewhere(other.place, row.place)
-                ),
+                format!("the other one is at {}: remove one", found.spot(other.place, row.place)),
             );
         }
         let same = last.filter(|it| it.key() == row.key());
@@ -104,7 +102,8 @@ pub(super) fn permissions(draft: &Draft, today: Date, found: &mut Findings) {
         if HsaId::parse(text).is_ok_and(|it| callers.contains(&it)) {
             continue;
         }
-        let hint = match nearest(text, callers.iter().map(|it| it.as_str())) {
+        let known = callers.iter().map(|it| it.as_str()).filter(|_| !found.is_full());
+        let hint = match nearest(text, known) {
             Some(near) => format!("did you mean {near}? Otherwise add it as a [[system]]"),
             None => "add it as a [[system]] with its name".to_owned(),
         };
@@ -126,6 +125,8 @@ struct Usable<'a> {
     standard: Option<Name>,
     complaint: Option<Name>,
     handling: Option<Name>,
+    /// What to do about a contract that permissions are for and no route is.
+    unrouted: BTreeMap<Name, String>,
 }
 
 impl<'a> Usable<'a> {
@@ -136,6 +137,7 @@ impl<'a> Usable<'a> {
             standard: draft.names.find("*"),
             complaint: draft.names.find(PROCESS_COMPLAINT),
             handling: draft.names.find(PROCESS_COMPLAINT_HANDLING),
+            unrouted: unrouted(draft),
         }
     }
 
@@ -158,7 +160,7 @@ impl<'a> Usable<'a> {
         let why = if Some(row.contract) == self.complaint {
             let known = HsaId::parse(address).is_ok_and(|it| self.units.contains(&it));
             let open = standard && !self.units.is_empty();
-            (!known && !open).then(|| self.no_unit(address))
+            (!known && !open).then(|| self.no_unit(address, found.is_full()))
         } else if Some(row.contract) == self.handling {
             let portal = platform.and_then(|it| it.portal.as_ref()).map(|it| &it.value);
             let known = portal.is_none_or(is);
@@ -174,8 +176,9 @@ impl<'a> Usable<'a> {
         }
     }
 
-    fn no_unit(&self, address: &str) -> (String, String) {
-        let hint = match nearest(address, self.units.iter().map(|it| it.as_str())) {
+    fn no_unit(&self, address: &str, quick: bool) -> (String, String) {
+        let known = self.units.iter().map(|it| it.as_str()).filter(|_| !quick);
+        let hint = match nearest(address, known) {
             Some(near) => format!("did you mean {near}?"),
             None => "add the unit, or remove the permission".to_owned(),
         };
@@ -190,17 +193,8 @@ impl<'a> Usable<'a> {
         standard: bool,
     ) -> Option<(String, String)> {
         let routes = &self.draft.routes;
-        let first = routes.partition_point(|it| it.contract < row.contract);
-        if routes.get(first).is_none_or(|it| it.contract != row.contract) {
-            let known: BTreeSet<Name> = routes.iter().map(|it| it.contract).collect();
-            let names = &self.draft.names;
-            let own = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING];
-            let known = known.iter().map(|it| names.text(*it)).chain(own);
-            let hint = match nearest(contract, known) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => "add a route, or remove the permission".to_owned(),
-            };
-            return Some((format!("no route is for {contract}"), hint));
+        if let Some(hint) = self.unrouted.get(&row.contract) {
+            return Some((format!("no route is for {contract}"), hint.clone()));
         }
         let climbed = self
             .draft
@@ -214,4 +208,19 @@ impl<'a> Usable<'a> {
         let hint = "add a route, or remove the permission".to_owned();
         Some((format!("no route of the contract is for {address}"), hint))
     }
+}
+
+/// The contracts that permissions are for and no route is, each with the nearest that has one.
+fn unrouted(draft: &Draft) -> BTreeMap<Name, String> {
+    let routed: BTreeSet<Name> = draft.routes.iter().map(|it| it.contract).collect();
+    let permitted: BTreeSet<Name> = draft.permissions.iter().map(|it| it.contract).collect();
+    let hint = |name: Name| {
+        let own = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING];
+        let known = routed.iter().map(|it| draft.names.text(*it)).chain(own);
+        match nearest(draft.names.text(name), known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "add a route, or remove the permission".to_owned(),
+        }
+    };
+    permitted.difference(&routed).map(|it| (*it, hint(*it))).collect()
 }

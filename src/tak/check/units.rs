@@ -57,9 +57,9 @@ fn systems_of(unit: &UnitDraft, systems: &Systems<'_>, found: &mut Findings) {
                 told.place,
                 format!("system \"{}\" handles cases and is not queued", told.value),
                 format!(
-                    "add delivery = \"queued\" to it (line {}): a case is committed before it is \
+                    "add delivery = \"queued\" to it ({}): a case is committed before it is \
                      answered",
-                    system.place.line()
+                    found.spot(system.place, told.place)
                 ),
             );
         }
@@ -100,7 +100,10 @@ fn days_of(unit: &UnitDraft, today: Date, found: &mut Findings) {
             found.error(
                 row.place,
                 format!("unit {name} has two handling methods {}", spoken(both)),
-                format!("the other one is at line {}: end it the day before", other.place.line()),
+                format!(
+                    "the other one is at {}: end it the day before",
+                    found.spot(other.place, row.place)
+                ),
             );
         }
         if last.is_none_or(|(earlier, _)| earlier.last() < days.last()) {
@@ -118,14 +121,14 @@ fn spoken(days: Days) -> String {
 
 fn remarks(unit: &UnitDraft, is_committee: bool, found: &mut Findings) {
     let Some(id) = &unit.hsa_id else { return };
-    if unit.mailbox.is_none() {
+    if !unit.has_mailbox {
         found.warn(
             unit.place,
             format!("unit {} has no mailbox: nobody is told of a new case by mail", id.value),
             "add mailbox = \"...\"".to_owned(),
         );
     }
-    if unit.care_provider.is_none() && !is_committee {
+    if !unit.has_care_provider && !is_committee {
         found.warn(
             unit.place,
             format!("unit {} has no care_provider (vårdgivare)", id.value),

@@ -1,0 +1,91 @@
+//! What the gateway says of itself: ready or not and why, and the whole picture as JSON.
+
+use serde_json::{Value, json};
+
+use super::Parts;
+use crate::tls::{Expiry, Part};
+
+/// Why nothing can be accepted; empty when it can.
+pub(super) fn not_ready(parts: &Parts) -> Vec<String> {
+    let mut why = Vec::new();
+    if let Some(unavailable) = parts.cases.engine().health().unavailable {
+        why.push(format!("the store: {} (since {})", unavailable.why, unavailable.since));
+    }
+    let now = parts.clock.now();
+    for expiry in parts.tls.expiries() {
+        if matches!(expiry.part, Part::Identity) && expiry.at < now {
+            why.push(format!("the certificate {} ran out {}", expiry.subject, expiry.at));
+        }
+    }
+    why
+}
+
+pub(super) fn status(parts: &Parts) -> Value {
+    let routing = parts.routing.get();
+    let table = &routing.table;
+    let health = parts.cases.engine().health();
+    let refused = parts.routing.refused();
+    let today = crate::clock::swedish_day(parts.clock.now());
+    let live: Vec<&str> = table.live_counties(today).map(|county| county.code.as_str()).collect();
+    json!({
+        "name": "klagomal",
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": parts.clock.now(),
+        "notReady": not_ready(parts),
+        "cases": parts.cases.count().ok(),
+        "store": {
+            "durableSeq": health.durable_seq,
+            "queue": health.queue,
+            "freeBytes": health.free_bytes,
+            "segments": health.segments,
+            "lastSyncMs": health.last_sync.as_millis(),
+            "batches": health.batches,
+            "jobs": health.jobs,
+            "damage": health.damage,
+        },
+        "routing": {
+            "folder": parts.routing.folder(),
+            "generation": table.generation().full(),
+            "liveCounties": live,
+            "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
+        },
+        "systems": systems(parts),
+        "certificates": certificates(parts),
+        "tlsFaults": parts.tls.faults().iter()
+            .map(|(part, error)| format!("{part}: {error}")).collect::<Vec<_>>(),
+    })
+}
+
+/// What is owed to each system, and how it answered last.
+fn systems(parts: &Parts) -> Vec<Value> {
+    let routing = parts.routing.get();
+    let seen = parts.delivery.last_seen();
+    let called = routing.table.systems().filter_map(|system| system.id.clone());
+    called
+        .map(|id| {
+            json!({
+                "id": id,
+                "outgoing": parts.cases.counts(&id).ok(),
+                "lastSeen": seen.get(&id),
+            })
+        })
+        .collect()
+}
+
+fn certificates(parts: &Parts) -> Vec<Value> {
+    let now = parts.clock.now();
+    let days = |expiry: &Expiry| expiry.at.duration_since(now).as_hours() / 24;
+    let mut all: Vec<Expiry> =
+        parts.tls.expiries().into_iter().chain(parts.connections.expiries()).collect();
+    // The door and the calls usually share their files.
+    all.sort_by(|a, b| (&a.file, &a.subject, a.at).cmp(&(&b.file, &b.subject, b.at)));
+    all.dedup();
+    all.into_iter()
+        .map(|expiry| {
+            json!({
+                "file": expiry.file, "what": expiry.part.to_string(), "subject": expiry.subject,
+                "until": expiry.at, "daysLeft": days(&expiry),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,369 @@
+//! `klagomal cases|outbox|gateway …`: talks to the admin door of a running gateway.
+//!
+//! The command line never opens a store: a running gateway holds its lock.
+
+mod show;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Failed, Outcome, block_on};
+use crate::admin::client;
+use crate::admin::steps::{StepRequest, StepWords};
+use crate::complaint::message::ClosureReason;
+use crate::id::HsaId;
+use crate::telemetry::Chain;
+
+/// Where the gateway is.
+#[derive(Debug, Args)]
+pub(super) struct At {
+    /// The admin door of the gateway.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090", global = true)]
+    admin: String,
+    /// For machines.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Who handles.
+#[derive(Debug, Args)]
+pub(super) struct By {
+    /// HSA-id of the one who handles.
+    #[arg(long = "by", value_name = "HSA-ID", value_parser = HsaId::parse)]
+    hsa_id: HsaId,
+    /// Name, as the complainant may see it.
+    #[arg(long)]
+    name: Option<String>,
+    /// Title.
+    #[arg(long)]
+    title: Option<String>,
+}
+
+/// How a case is classified, by the code lists in force.
+#[derive(Debug, Args)]
+pub(super) struct Coded {
+    /// Huvudproblem and delproblem, as 1 or 1.1; at least one huvudproblem.
+    #[arg(long = "problem", value_name = "CODE", required = true)]
+    problems: Vec<String>,
+    /// Verksamhetsområde, as 3.
+    #[arg(long, value_name = "CODE")]
+    area: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CasesCommand {
+    /// The cases, oldest first.
+    List {
+        #[command(flatten)]
+        at: At,
+        /// Only this unit's; the open ones first.
+        #[arg(long, value_name = "HSA-ID")]
+        unit: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One case: who, what happened, what was sent.
+    Show {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Tell the complainant that the case is being handled.
+    Acknowledge {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        /// When a reply can be expected.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        expected: Option<Date>,
+        /// More to the complainant.
+        #[arg(long)]
+        text: Option<String>,
+    },
+    /// Delsvar.
+    PartialReply {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        #[arg(long)]
+        text: String,
+    },
+    /// Motfråga.
+    Question {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        #[arg(long)]
+        text: String,
+        /// The last day for an answer.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        before: Option<Date>,
+        /// The complainant may attach files.
+        #[arg(long)]
+        attachments: bool,
+    },
+    /// Slutsvar: what happened, and what is done so that it does not happen again. Closes the case.
+    Answer {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        #[command(flatten)]
+        coded: Coded,
+        /// What happened.
+        #[arg(long)]
+        explanation: String,
+        /// What is done so that it does not happen again.
+        #[arg(long)]
+        measures: Option<String>,
+        /// More to the complainant.
+        #[arg(long)]
+        text: Option<String>,
+    },
+    /// Close without a written reply.
+    Close {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        #[command(flatten)]
+        coded: Coded,
+        /// Why.
+        #[arg(long, value_enum)]
+        reason: Reason,
+    },
+    /// Set the unit where it happened: for a patientnämnd.
+    CorrectPlace {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        /// HSA-id of the unit.
+        #[arg(long, value_parser = HsaId::parse)]
+        unit: HsaId,
+        /// Its name.
+        #[arg(long)]
+        unit_name: Option<String>,
+    },
+}
+
+/// Why a case is closed without a written reply.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Reason {
+    AnsweredOtherwise,
+    Referred,
+    NoReplyWanted,
+    Secrecy,
+    Withdrawn,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxCommand {
+    /// What stands still and needs a person.
+    List {
+        #[command(flatten)]
+        at: At,
+    },
+    /// One outgoing message.
+    Show {
+        /// As `outbox list` names it.
+        id: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Send it (again) now.
+    Retry(Decide),
+    /// Leave it until it is released.
+    Hold(Decide),
+    /// It was found to have arrived.
+    MarkDelivered(Decide),
+    /// Never send it.
+    Discard(Decide),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decide {
+    /// As `outbox list` names it.
+    id: String,
+    #[command(flatten)]
+    at: At,
+    /// Why; it stays in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GatewayCommand {
+    /// The whole picture.
+    Status {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Read certificates, revocation lists and routing again.
+    Reload {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+impl CasesCommand {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let (at, number, by, words) = match self {
+            Self::List { at, unit, limit } => return list(&at, unit.as_deref(), limit, out),
+            Self::Show { number, at } => {
+                let case = at.get(&format!("/cases/{}", path_part(&number)))?;
+                return at.write(&case, show::case, out);
+            }
+            Self::Acknowledge { number, at, by, expected, text } => {
+                (at, number, by, StepWords::Acknowledge { text, expected_reply: expected })
+            }
+            Self::PartialReply { number, at, by, text } => {
+                (at, number, by, StepWords::PartialReply { text })
+            }
+            Self::Question { number, at, by, text, before, attachments } => {
+                let words = StepWords::Question {
+                    text,
+                    answer_before: before,
+                    attachments_allowed: attachments,
+                };
+                (at, number, by, words)
+            }
+            Self::Answer { number, at, by, coded, explanation, measures, text } => {
+                let Coded { problems, area } = coded;
+                let words = StepWords::Answer { explanation, measures, text, problems, area };
+                (at, number, by, words)
+            }
+            Self::Close { number, at, by, coded, reason } => {
+                let Coded { problems, area } = coded;
+                (at, number, by, StepWords::Close { reason: reason.into(), problems, area })
+            }
+            Self::CorrectPlace { number, at, by, unit, unit_name } => {
+                (at, number, by, StepWords::CorrectPlace { unit, name: unit_name })
+            }
+        };
+        let request = StepRequest { by: by.hsa_id, name: by.name, title: by.title, step: words };
+        let done = at.post(&format!("/cases/{}/steps", path_part(&number)), &request)?;
+        at.write(&done, show::step, out)
+    }
+}
+
+impl From<Reason> for ClosureReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::AnsweredOtherwise => Self::AnsweredOtherwise,
+            Reason::Referred => Self::Referred,
+            Reason::NoReplyWanted => Self::NoReplyWanted,
+            Reason::Secrecy => Self::Secrecy,
+            Reason::Withdrawn => Self::Withdrawn,
+        }
+    }
+}
+
+fn list(at: &At, unit: Option<&str>, limit: usize, out: &mut dyn Write) -> Outcome {
+    let unit = unit.map(|unit| format!("&unit={}", path_part(unit))).unwrap_or_default();
+    let cases = at.get(&format!("/cases?limit={limit}{unit}"))?;
+    at.write(&cases, show::cases, out)
+}
+
+impl OutboxCommand {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let (decide, decision) = match self {
+            Self::List { at } => {
+                let items = at.get("/outbox?limit=10000")?;
+                return at.write(&items, show::items, out);
+            }
+            Self::Show { id, at } => {
+                let item = at.get(&format!("/outbox/{}", path_part(&id)))?;
+                return at.write(&item, show::item, out);
+            }
+            Self::Retry(decide) => (decide, "retry"),
+            Self::Hold(decide) => (decide, "hold"),
+            Self::MarkDelivered(decide) => (decide, "mark_delivered"),
+            Self::Discard(decide) => (decide, "discard"),
+        };
+        let body = json!({ "decision": decision, "reason": decide.reason });
+        let item = decide.at.post(&format!("/outbox/{}", path_part(&decide.id)), &body)?;
+        decide.at.write(&item, show::item, out)
+    }
+}
+
+impl GatewayCommand {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        match self {
+            Self::Status { at } => {
+                let status = at.get("/status")?;
+                at.write(&status, show::pretty, out)
+            }
+            Self::Reload { at } => {
+                let lines = at.post("/reload", &json!({}))?;
+                at.write(&lines, show::reload, out)
+            }
+        }
+    }
+}
+
+impl At {
+    fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.call(path, None)
+    }
+
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failed> {
+        let body = serde_json::to_value(body)
+            .map_err(|error| Failed(format!("the request cannot be written: {error}")))?;
+        self.call(path, Some(&body))
+    }
+
+    fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        block_on(client::call(&self.admin, path, body))?
+            .map_err(|error| Failed(Chain(&error).to_string()))
+    }
+
+    fn write(
+        &self,
+        value: &Value,
+        people: fn(&Value, &mut dyn Write) -> std::io::Result<()>,
+        out: &mut dyn Write,
+    ) -> Outcome {
+        if self.json {
+            show::pretty(value, out)?;
+        } else {
+            people(value, out)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A value inside a path or query: everything but letters, digits and a few marks is escaped.
+fn path_part(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
