@@ -19,15 +19,17 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
-use crate::complaint::command::{Parties, Reception};
+use crate::complaint::command::{self, Parties, Reception};
 use crate::complaint::event::Destination as Goes;
-use crate::complaint::message::{FromHandler, ProcessComplaintHandling, RecipientKind};
+use crate::complaint::message::{
+    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
+};
 use crate::id::HsaId;
 use crate::listen::{Body, Connection, PeerState, Service};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
 use crate::soap::{Head, MessageReader, Original, Skeleton};
-use crate::tak::{self, Destination, Handling, Platform, Question, Unit};
+use crate::tak::{self, Denial, Destination, Handling, Platform, Question, Unit};
 use crate::telemetry::Chain;
 use callers::CallHeaders;
 pub use forward::Pools;
@@ -65,6 +67,12 @@ impl Service for Gateway {
     }
 }
 
+/// What is done with a message, as its head says.
+enum Decided {
+    Forward(Route),
+    Keep(Way),
+}
+
 /// What a call that was not refused came to.
 enum Outcome {
     Answer(String),
@@ -76,7 +84,18 @@ struct Message {
     head: Head,
     skeleton: Skeleton,
     files: Vec<FileSeen>,
-    destination: Destination,
+    way: Way,
+}
+
+/// Where a message for us goes.
+enum Way {
+    /// To the unit that it is addressed to.
+    Unit(Arc<Unit>, Handling),
+    /// Back to the complainant.
+    Handling,
+    /// The unit takes no new cases, or is no more. What belongs to a case that is here is taken all
+    /// the same: a case stays with the destination that accepted it.
+    KnownCase(HsaId, Denial),
 }
 
 impl Gateway {
@@ -150,29 +169,24 @@ impl Gateway {
         let most = self.message_bytes_max;
         let opening = Opening::read(&request.headers, body, most).await?;
         match self.decide(caller, &opening.head, &routing, line)? {
-            Destination::Forward { system, url, profile, timeout } => {
+            Decided::Forward(route) => {
                 // From here on it takes a place at its producer; a hung one keeps nobody else out.
                 drop(place);
                 let (headers, correlation) = (&request.headers, &*headers.correlation_id);
                 let passing = Passing { caller, headers, correlation, routing: &routing };
-                let route = Route { system, url, profile, timeout };
                 let passed = passing.pass(&*self.pools, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
             }
-            destination @ (Destination::Keep { .. } | Destination::Handling) => {
+            Decided::Keep(way) => {
                 opening.head.check_understood()?;
-                let message = self.receive(opening, destination).await?;
+                let message = self.receive(opening, way).await?;
                 self.read(caller, &routing, message, headers, line).await.map(Outcome::Answer)
             }
         }
     }
 
     /// Reads the rest of a message that is kept.
-    async fn receive(
-        &self,
-        opening: Opening,
-        destination: Destination,
-    ) -> Result<Message, Refusal> {
+    async fn receive(&self, opening: Opening, way: Way) -> Result<Message, Refusal> {
         let mut reader = MessageReader::new(opening.content_type.as_deref())?;
         let mut files = Files::new(self.cases.blobs().clone());
         for chunk in opening.read {
@@ -185,7 +199,7 @@ impl Gateway {
         let (head, skeleton, parts) = reader.finish()?;
         let files = files.take(parts).await.map_err(unavailable)?;
         let files = files.finish().await.map_err(unavailable)?;
-        Ok(Message { head, skeleton, files, destination })
+        Ok(Message { head, skeleton, files, way })
     }
 
     fn decide(
@@ -194,7 +208,7 @@ impl Gateway {
         head: &Head,
         routing: &Routing,
         line: &mut Line,
-    ) -> Result<Destination, Refusal> {
+    ) -> Result<Decided, Refusal> {
         line.contract = head.contract.to_string();
         line.address = reply::visible(&head.address);
         let question = Question {
@@ -207,7 +221,14 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        routing.table.decide(&question).outcome.map_err(Refusal::Routing)
+        Ok(match routing.table.decide(&question).outcome {
+            Ok(Destination::Forward { system, url, profile, timeout }) => {
+                Decided::Forward(Route { system, url, profile, timeout })
+            }
+            Ok(Destination::Keep { unit, handling }) => Decided::Keep(Way::Unit(unit, handling)),
+            Ok(Destination::Handling) => Decided::Keep(Way::Handling),
+            Err(denial) => Decided::Keep(known_case(denial, &question, &routing.table)?),
+        })
     }
 
     /// What a message of a kept contract says, and what comes of it.
@@ -254,20 +275,44 @@ impl Gateway {
         };
         let mut grounds = grounds(routing);
         let outcome = match reading.request {
-            Request::Complaint(complaint) => {
-                let Destination::Keep { unit, handling } = &message.destination else {
-                    return Err(Refusal::NotKept(message.head.contract.to_string()));
-                };
-                grounds.reception = Some(reception(&routing.table, unit, handling));
-                let addressed = unit.hsa_id.clone();
-                self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
-            }
+            Request::Complaint(complaint) => match message.way {
+                Way::Unit(unit, handling) => {
+                    grounds.reception = Some(reception(&routing.table, &unit, &handling));
+                    let addressed = unit.hsa_id.clone();
+                    self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
+                }
+                Way::KnownCase(addressed, denial) => {
+                    self.keep_known(complaint, addressed, denial, envelope, grounds).await?
+                }
+                Way::Handling => return Err(Refusal::NotKept(message.head.contract.to_string())),
+            },
             Request::Handling(handling) => {
                 grounds.reception = self.reception_of(routing, &handling, &envelope.sender)?;
                 self.cases.accept_handling(*handling, envelope, grounds).await
             }
         };
         answer(interaction, outcome, line)
+    }
+
+    /// A supplement or withdrawal of a case that is here; anything else is answered as routing says.
+    async fn keep_known(
+        &self,
+        complaint: ProcessComplaint,
+        addressed: HsaId,
+        denial: Denial,
+        envelope: Envelope,
+        grounds: Grounds,
+    ) -> Result<Result<Accepted, NotAccepted>, Refusal> {
+        if matches!(complaint.content, FromComplainant::Complaint(_)) {
+            return Err(Refusal::Routing(denial));
+        }
+        let outcome = self.cases.accept_complaint(complaint, addressed, envelope, grounds).await;
+        match outcome {
+            Err(NotAccepted::Refused(command::Refusal::NotFound | command::Refusal::Denied(_))) => {
+                Err(Refusal::Routing(denial))
+            }
+            other => Ok(other),
+        }
     }
 
     /// What the configuration says of the unit that a case is registered for or transferred to.
@@ -324,6 +369,18 @@ pub fn grounds(routing: &Routing) -> Grounds {
         generation: routing.table.generation().to_string(),
         reception: None,
         codes: Arc::clone(&routing.codes),
+    }
+}
+
+/// Routing knows no receiver for new cases; a permitted caller may still add to one that is here.
+fn known_case(denial: Denial, question: &Question<'_>, table: &tak::Table) -> Result<Way, Refusal> {
+    let ours = question.contract.as_str().eq_ignore_ascii_case(tak::PROCESS_COMPLAINT);
+    let gone = matches!(denial, Denial::NoRoute { .. } | Denial::CountyNotLive { .. });
+    match HsaId::parse(question.address) {
+        Ok(addressed) if ours && gone && table.permits(question) => {
+            Ok(Way::KnownCase(addressed, denial))
+        }
+        _ => Err(Refusal::Routing(denial)),
     }
 }
 

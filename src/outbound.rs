@@ -13,8 +13,6 @@ mod address;
 mod answer;
 mod kept;
 mod patience;
-#[cfg(test)]
-mod tests;
 mod trouble;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@
 mod behaviour;
 mod control;
 mod door;
+pub mod envelope;
 mod files;
 mod inkorg;
 mod portal;

@@ -34,6 +34,12 @@ impl Folder {
             .map_err(|source| StartError::Folder { path: path.to_owned(), source })?;
         Ok(Self { blobs, temporary })
     }
+
+    /// Where it lies, if it goes when this value goes.
+    #[cfg(test)]
+    pub(super) fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_deref()
+    }
 }
 
 impl Drop for Folder {

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::cases::Cases;
 use crate::cases::fold::CaseFold;
-use crate::clock::Clock as _;
 use crate::gateway::Gateway;
 use crate::listen;
 use crate::outbound;
@@ -21,7 +20,7 @@ use crate::routing::Current;
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, Settings as StoreSettings};
 use crate::tls::tests::Certificates;
-use crate::tls::{self, ClientTls, ServerTls};
+use crate::tls::{ClientTls, ServerTls};
 
 mod answers;
 mod bodies;
@@ -97,6 +96,12 @@ impl World {
         let folder = made.path("tak");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("all.toml"), tak).unwrap();
+        let lists = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tak-config/code-lists");
+        std::fs::create_dir(folder.join("code-lists")).unwrap();
+        for list in std::fs::read_dir(lists).unwrap() {
+            let list = list.unwrap();
+            std::fs::copy(list.path(), folder.join("code-lists").join(list.file_name())).unwrap();
+        }
         let (routing, _) = Current::open(&folder, made.now()).unwrap();
         let clock: Arc<dyn crate::clock::Clock> = Arc::new(made.clock.clone());
         let store = made.path("store");
