@@ -113,11 +113,9 @@ impl Begun {
         if self.encoding(came) == Encoding::Utf8 && wanted == Encoding::Utf8 {
             return (label, Change::default());
         }
-        match Recoder::new(came, wanted) {
-            Ok(recoder) => (label, Change { recoder: Some(recoder), ..Change::default() }),
-            // A character set that is not read here passes as it is.
-            Err(_) => (label, Change::default()),
-        }
+        // A character set that is not read here is taken for UTF-8, as everything else is.
+        let recoder = Recoder::new(came, wanted).or_else(|_| Recoder::new(None, wanted)).ok();
+        (label, Change { recoder, ..Change::default() })
     }
 
     fn encoding(&self, content_type: Option<&str>) -> Encoding {

@@ -319,3 +319,76 @@ async fn a_new_pool_opens_new_connections() {
         assert_eq!(producer.connections.load(Ordering::SeqCst), connections);
     }
 }
+
+#[tokio::test]
+async fn a_caller_that_waits_for_100_continue_is_told_to_go_on() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    let mut stream = world.connect("region").await;
+    let body = message("SE1", "");
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(answer(&mut stream).await.unwrap().status(), "100");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    assert_eq!(answer(&mut stream).await.unwrap().status(), "200");
+    assert_eq!(producer.last().header("expect"), None);
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message() {
+    let lines = Lines::default();
+    let to = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || to.clone())
+        .finish();
+    // The test's runtime has one thread, this one.
+    let _heard = tracing::subscriber::set_default(subscriber);
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    let body = message("SE1", "SECRET");
+    world.call("x-skltp-correlation-id: abc-1\r\n", body.as_bytes()).await;
+    world.call("x-skltp-correlation-id: abc-2\r\n", message("SE2", "").as_bytes()).await;
+    tokio::time::sleep(50 * MS).await;
+    let all = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let of = |id: &str| -> String {
+        let found: Vec<&str> = all.lines().filter(|line| line.contains(id)).collect();
+        assert_eq!(found.len(), 1, "{all}");
+        found.concat()
+    };
+    let (passed, refused) = (of("abc-1"), of("abc-2"));
+    for part in [
+        "passed on".to_owned(),
+        "call.status=200".to_owned(),
+        "call.contract=urn:c:1".to_owned(),
+        "call.address=SE1".to_owned(),
+        "call.caller=SE0000000000-REGION".to_owned(),
+        format!("call.producer={}", producer.url),
+        "call.producer_ms=".to_owned(),
+        format!("call.bytes_in={}", body.len()),
+        format!("call.bytes_out={}", ok().split_once("\r\n\r\n").unwrap().1.len()),
+    ] {
+        assert!(passed.contains(&part), "{part}: {passed}");
+    }
+    assert!(refused.contains("call.status=500") && !refused.contains("call.producer"), "{refused}");
+    assert!(!all.contains("SECRET"));
+}
