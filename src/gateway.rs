@@ -170,11 +170,9 @@ impl Gateway {
         let opening = Opening::read(&request.headers, body, most).await?;
         match self.decide(caller, &opening.head, &routing, line)? {
             Decided::Forward(route) => {
-                // From here on it takes a place at its producer; a hung one keeps nobody else out.
-                drop(place);
                 let (headers, correlation) = (&request.headers, &*headers.correlation_id);
                 let passing = Passing { caller, headers, correlation, routing: &routing };
-                let passed = passing.pass(&*self.pools, route, opening, line).await;
+                let passed = passing.pass(&*self.pools, place, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
             }
             Decided::Keep(way) => {

@@ -123,3 +123,34 @@ impl Pools for Connections {
         self.kept(system, |kept| Arc::clone(&kept.pool))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::tests::Certificates;
+
+    #[test]
+    fn calls_share_connections_until_a_certificate_changes() {
+        let made = Certificates::make();
+        let outbound = Outbound {
+            certificate: made.path("gateway.crt"),
+            key: made.path("gateway.key"),
+            trust: vec![made.path("ca.crt")],
+        };
+        let clock = Arc::new(made.clock.clone());
+        let connections = Connections::new(outbound, PathBuf::new(), clock);
+        // A pool looks after its unused connections in a task.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let first = connections.pool(None).unwrap();
+        assert!(Arc::ptr_eq(&first, &connections.pool(None).unwrap()));
+        assert_eq!(connections.reload(), Vec::<String>::new());
+        assert!(Arc::ptr_eq(&first, &connections.pool(None).unwrap()), "nothing has changed");
+        made.copy("region.crt", "gateway.crt");
+        made.copy("region.key", "gateway.key");
+        assert_eq!(connections.reload(), Vec::<String>::new());
+        let second = connections.pool(None).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second), "the old connections show the old certificate");
+        assert!(Arc::ptr_eq(&second, &connections.pool(None).unwrap()));
+    }
+}

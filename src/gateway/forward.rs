@@ -38,6 +38,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::line::Line;
@@ -87,10 +88,12 @@ pub(super) struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Sends the message on; ends when the answer has begun. `line` goes with the answer.
+    /// Sends the message on; ends when the answer has begun. `place` is held while the message is
+    /// read: then the call takes a place at its producer, and a hung one keeps nobody else out.
     pub(super) async fn pass(
         &self,
         pools: &dyn Pools,
+        place: SemaphorePermit<'_>,
         route: Route,
         opening: Opening,
         line: &mut Line,
@@ -108,6 +111,7 @@ impl Passing<'_> {
         let counts = Arc::clone(&line.counts);
         let mut body = Carried::new(opening, change, Arc::clone(&patience), counts);
         body.settle().await?;
+        drop(place);
         let failure = body.failure();
         let mut request = Request::new(Body::new(body));
         *request.method_mut() = http::Method::POST;

@@ -370,6 +370,7 @@ const fn is_space(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xml::Document;
 
     fn translate(text: &str, from: Profile) -> String {
         let whole = |step: usize| {
@@ -480,5 +481,50 @@ mod tests {
         let mut deep = Translator::new(Profile::Rivtabp20);
         let tags = "<a>".repeat(limits::REWRITE_DEPTH_MAX + 1);
         assert_eq!(deep.push(tags.as_bytes(), &mut Vec::new()), Err(ReadError::Depth));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_translated_message_has_the_same_address_in_the_other_profile(
+            place in 0_usize..3,
+            // Not `xml`, which is reserved.
+            prefix in "[a-w]{0,3}",
+            address in "[A-Z0-9-]{1,20}",
+            content in "[ -;=?-~åäö]{0,40}",
+            cut in 1_usize..200,
+            from_20: bool,
+        ) {
+            let (own, name) = if from_20 { (W, "To") } else { (R, "LogicalAddress") };
+            let colon = if prefix.is_empty() { "" } else { ":" };
+            let declared = format!(" xmlns{colon}{prefix}=\"{own}\"");
+            let mut at = [""; 3];
+            at[place] = &declared;
+            let text = format!(
+                "<soap:Envelope xmlns:soap=\"{S}\"{}><soap:Header{}><{prefix}{colon}{name}{}>\
+                 {address}</{prefix}{colon}{name}></soap:Header><soap:Body><x:Do xmlns:x=\"urn:x\">\
+                 {}</x:Do></soap:Body></soap:Envelope>",
+                at[0], at[1], at[2], content.replace('&', "&amp;")
+            );
+            let from = if from_20 { Profile::Rivtabp20 } else { Profile::Rivtabp21 };
+            let (mut translator, mut out) = (Translator::new(from), Vec::new());
+            for chunk in text.as_bytes().chunks(cut) {
+                translator.push(chunk, &mut out).unwrap();
+            }
+            translator.finish().unwrap();
+            let read = |bytes: &[u8]| {
+                let mut reader = crate::soap::MessageReader::new(None).unwrap();
+                reader.push(bytes).unwrap();
+                let (head, skeleton, _) = reader.finish().unwrap();
+                Document::parse(&skeleton.text).unwrap();
+                (head.address, head.profile, head.contract, head.operation)
+            };
+            let (before, after) = (read(text.as_bytes()), read(&out));
+            proptest::prop_assert_eq!((&before.0, before.2, before.3), (&after.0, after.2, after.3));
+            proptest::prop_assert_ne!(before.1, after.1);
+            // There and back is where it began.
+            let (mut back, mut again) = (Translator::new(after.1), Vec::new());
+            back.push(&out, &mut again).unwrap();
+            proptest::prop_assert_eq!(text.as_bytes(), again.as_slice());
+        }
     }
 }

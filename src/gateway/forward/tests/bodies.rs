@@ -219,3 +219,77 @@ async fn an_mtom_message_passes_whole_both_ways_and_its_envelope_is_rewritten_wh
     let seen = world.call(&header, b"--b=1\r\nContent-Type: text/xml\r\n\r\n<a/>\r\n--b=1--").await;
     assert_eq!(seen.fault().0, "VP015");
 }
+
+#[tokio::test]
+async fn a_caller_that_reads_nothing_slows_its_producer_down_and_nothing_piles_up() {
+    let (listener, port) = listener().await;
+    let world = World::new(&format!("http://127.0.0.1:{port}/")).await;
+    let mut stream = world.connect("region").await;
+    let body = message("SE1", "");
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let (mut at_producer, _) = listener.accept().await.unwrap();
+    answer(&mut at_producer).await.unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 90 * MB);
+    at_producer.write_all(head.as_bytes()).await.unwrap();
+    let block = vec![b'x'; MB];
+    let mut sent = 0;
+    while let Ok(written) = tokio::time::timeout(300 * MS, at_producer.write(&block)).await {
+        sent += written.unwrap();
+        assert!(sent < 60 * MB, "nobody reads, and still it is taken");
+    }
+    assert!(sent < 40 * MB, "{sent}");
+    // The producer has waited longer than its own time, and the call goes on when it is read again.
+    tokio::time::sleep(1000 * MS).await;
+    let finishing = async {
+        while sent < 90 * MB {
+            let left = block.get(..MB.min(90 * MB - sent)).unwrap();
+            sent += at_producer.write(left).await.unwrap();
+        }
+    };
+    let (seen, ()) = tokio::join!(answer(&mut stream), finishing);
+    assert_eq!(seen.unwrap().body.len(), 90 * MB);
+}
+
+#[tokio::test]
+async fn a_slow_caller_does_not_use_up_the_time_of_its_producer() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    let body = message("SE1", &"x".repeat(100_000));
+    let mut stream = world.connect("region").await;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Two seconds and more, where the producer has one.
+    for chunk in body.as_bytes().chunks(17_000) {
+        stream.write_all(chunk).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::time::sleep(350 * MS).await;
+    }
+    assert_eq!(answer(&mut stream).await.unwrap().status(), "200");
+    assert_eq!(producer.last().body, body.as_bytes());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_message_has_ended_reaches_the_caller() {
+    let (listener, port) = listener().await;
+    let world = World::new(&format!("http://127.0.0.1:{port}/")).await;
+    let mut stream = world.connect("region").await;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 5 * MB);
+    let begun = message("SE1", &"x".repeat(100_000));
+    stream.write_all((head + &begun).as_bytes()).await.unwrap();
+    let (mut at_producer, _) = listener.accept().await.unwrap();
+    at_producer.read_u8().await.unwrap();
+    let fault = format!("<e:Envelope xmlns:e=\"{ENVELOPE}\"><e:Fault/></e:Envelope>");
+    at_producer.write_all(http("500 No", "", &fault).as_bytes()).await.unwrap();
+    let seen = tokio::time::timeout(900 * MS, answer(&mut stream)).await.unwrap().unwrap();
+    assert_eq!((seen.status(), seen.text()), ("500", fault));
+}
+
+#[tokio::test]
+async fn a_message_in_utf_16_is_rewritten_too() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    let sent = utf16(&format!("\u{feff}{}", message("SE0", "Åäö€")));
+    assert_eq!(world.call("", &sent).await.status(), "200");
+    assert_eq!(producer.last().text(), message_20("SE0", "Åäö€"));
+}
