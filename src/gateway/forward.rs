@@ -119,7 +119,10 @@ impl Passing<'_> {
         *request.headers_mut() = request_head;
         let failed =
             |what: String, status| Refusal::Producer { url: Arc::clone(&route.url), what, status };
-        let pool = pools.pool(route.system.as_deref()).map_err(|what| failed(what, None))?;
+        let pool = pools.pool(route.system.as_deref()).map_err(|why| {
+            tracing::error!(producer = %route.url, "no calls can be made: {why}");
+            failed("the gateway has no usable certificate for this call".to_owned(), None)
+        })?;
         let called = Instant::now();
         patience.resume();
         let answer = pool.call(&address, request, &patience).await;

@@ -416,11 +416,13 @@ mod tests {
     }
 
     #[test]
-    fn the_address_may_have_the_default_namespace_and_registry_2() {
-        let given = "<e><h><LogicalAddress xmlns=\"urn:riv:itintegration:registry:2\">A\
-                     </LogicalAddress></h></e>";
+    fn the_address_may_have_the_default_namespace_and_any_version_of_the_registry() {
         let want = format!("<e><h><To xmlns=\"{W}\">A</To></h></e>");
-        assert_eq!(translate(given, Profile::Rivtabp21), want);
+        for registry in REGISTRY {
+            let given =
+                format!("<e><h><LogicalAddress xmlns=\"{registry}\">A</LogicalAddress></h></e>");
+            assert_eq!(translate(&given, Profile::Rivtabp21), want);
+        }
     }
 
     #[test]

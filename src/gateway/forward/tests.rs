@@ -78,10 +78,13 @@ fn tak(url: &str, original: bool) -> String {
              system = \"producer\"\nprofile = \"{profile}\"\n"
         ));
     }
-    for consumer in ["SE0000000000-REGION", "SE0000000000-1177"] {
+    // Addresses of two parts are not permitted by `*`.
+    for (consumer, address) in
+        [("SE0000000000-REGION", "*"), ("SE0000000000-REGION", "SE1"), ("SE0000000000-1177", "*")]
+    {
         text.push_str(&format!(
             "[[permission]]\nconsumer = \"{consumer}\"\ncontract = \"urn:c:1\"\n\
-             logical_address = \"*\"\n"
+             logical_address = \"{address}\"\n"
         ));
     }
     text

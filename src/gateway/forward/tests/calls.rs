@@ -37,6 +37,22 @@ async fn a_call_reaches_its_producer_byte_for_byte_and_the_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn the_address_may_stand_in_any_version_of_the_registry_and_a_double_one_has_two_parts() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    let (one, two) =
+        ("urn:riv:itintegration:registry:1", "urn:riv:infrastructure:itintegration:registry:2");
+    for body in [message("SE1", "").replace(one, two), message("SE9#SE1", "")] {
+        let seen = world.call("", body.as_bytes()).await;
+        assert_eq!(seen.status(), "200", "{}", seen.text());
+        assert_eq!(producer.last().text(), body);
+    }
+    // More than two are routed, and nobody may.
+    let three = message("SE1#SE8#SE9", "");
+    assert_eq!(world.call("", three.as_bytes()).await.fault().0, "VP007");
+}
+
+#[tokio::test]
 async fn a_correlation_id_is_kept_and_query_parameters_go_nowhere() {
     let producer = producer(ok()).await;
     let world = World::new(&producer.url).await;
