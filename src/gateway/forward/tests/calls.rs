@@ -262,7 +262,7 @@ async fn connecting_is_tried_twice() {
 #[tokio::test]
 async fn a_hung_producer_holds_its_own_callers_and_no_more() {
     let (hung, port) = listener().await;
-    let mut tak = tak(&format!("http://127.0.0.1:{port}/"), false);
+    let mut tak = tak(&format!("http://127.0.0.1:{port}/"), false).replace("\"1s\"", "\"4s\"");
     let good = producer(ok()).await;
     tak.push_str(&format!(
         "[[route]]\ncontract = \"urn:c:1\"\nlogical_address = \"SE7\"\naddress = \"{}\"\n",
@@ -279,7 +279,7 @@ async fn a_hung_producer_holds_its_own_callers_and_no_more() {
         for _ in 0..10 {
             assert_eq!(world.call("", message("SE7", "").as_bytes()).await.status(), "200");
         }
-        assert!(begun.elapsed() < 900 * MS, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 3500 * MS, "{:?}", begun.elapsed());
     };
     let (one, two) = (world.call("", body.as_bytes()), world.call("", body.as_bytes()));
     let (one, two, ()) = tokio::join!(one, two, third);
@@ -290,7 +290,7 @@ async fn a_hung_producer_holds_its_own_callers_and_no_more() {
     }
     drop(hung);
     // And the places are free again.
-    tokio::time::sleep(50 * MS).await;
+    tokio::time::sleep(100 * MS).await;
     let (_, detail) = world.call("", body.as_bytes()).await.fault();
     assert!(!detail.contains("too many calls"), "{detail}");
 }
@@ -298,7 +298,7 @@ async fn a_hung_producer_holds_its_own_callers_and_no_more() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_frees_its_place() {
     let (hung, port) = listener().await;
-    let world = World::new(&format!("http://127.0.0.1:{port}/")).await;
+    let world = World::patient(&format!("http://127.0.0.1:{port}/")).await;
     for _ in 0..5 {
         let mut stream = world.connect("region").await;
         let body = message("SE1", "");
@@ -309,7 +309,7 @@ async fn a_caller_that_hangs_up_frees_its_place() {
         answer(&mut at_producer).await.unwrap();
         drop(stream);
         // The call to the producer ends too.
-        let ended = tokio::time::timeout(900 * MS, at_producer.read_u8()).await.unwrap();
+        let ended = tokio::time::timeout(5000 * MS, at_producer.read_u8()).await.unwrap();
         assert!(ended.is_err());
     }
 }
