@@ -244,8 +244,7 @@ impl<S: Service> Door<S> {
         request: Request<Incoming>,
     ) -> Response<Answered> {
         connection.request_begins();
-        let welcome = connection.recheck();
-        if !welcome {
+        if !connection.recheck() {
             let (door, remote) = (self.settings.name, connection.remote);
             if let PeerState::Refused(error) = connection.peer() {
                 tracing::warn!(door, %remote, %error, "peer no longer welcome");
@@ -254,7 +253,8 @@ impl<S: Service> Door<S> {
         let of = Arc::clone(&connection);
         let answer = AssertUnwindSafe(async { self.service.answer(of, request).await });
         let (mut response, last) = match answer.catch_unwind().await {
-            Ok(response) => (response, !welcome),
+            // Asked again: the peer may have been shut out while the answer was made.
+            Ok(response) => (response, !connection.recheck()),
             Err(_) => {
                 let (door, remote) = (self.settings.name, connection.remote);
                 tracing::error!(door, %remote, "a request ended in a panic");
