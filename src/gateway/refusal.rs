@@ -5,6 +5,7 @@
 
 use crate::soap::{Fault, FaultCode, ReadError};
 use crate::tak::Denial;
+use crate::telemetry::Chain;
 
 /// Why a call is answered with a SOAP fault.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +96,7 @@ impl Refusal {
             ),
             Self::Unreadable(error) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
-                error.to_string(),
+                Chain(error).to_string(),
             ),
             Self::Routing(denial) => (denial.text(), denial.detail()),
             Self::Malformed { path, what } => {
