@@ -243,7 +243,7 @@ impl Gateway {
                 self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
             }
             Request::Handling(handling) => {
-                grounds.reception = self.reception_of(routing, &handling, &envelope.sender)?;
+                grounds.reception = self.reception_of(routing, &handling);
                 self.cases.accept_handling(*handling, envelope, grounds).await
             }
         };
@@ -255,8 +255,7 @@ impl Gateway {
         &self,
         routing: &Routing,
         message: &ProcessComplaintHandling,
-        sender: &HsaId,
-    ) -> Result<Option<Reception>, Refusal> {
+    ) -> Option<Reception> {
         let at = crate::clock::swedish_day(self.cases.now());
         let unit = match &message.content {
             FromHandler::Registration(it) => &it.complaint.recipient.unit.hsa_id,
@@ -266,17 +265,11 @@ impl Gateway {
             | FromHandler::Question(_)
             | FromHandler::Reply(_)
             | FromHandler::PlaceCorrection(_)
-            | FromHandler::Closure(_) => return Ok(None),
+            | FromHandler::Closure(_) => return None,
         };
-        let Some(unit) = routing.table.unit(unit) else { return Ok(None) };
-        let Some(handling) = unit.handling_on(at).map(|it| handling_of(&unit, &it.method)) else {
-            return Ok(None);
-        };
-        let reception = reception(&routing.table, &unit, &handling);
-        let registers = matches!(message.content, FromHandler::Registration(_));
-        let own = matches!(&reception.destination, Goes::System { hsa_id, .. } if hsa_id == sender);
-        // A system registers cases only for the units that it handles.
-        Ok((!registers || own).then_some(reception))
+        let unit = routing.table.unit(unit)?;
+        let handling = unit.handling_on(at).map(|it| handling_of(&unit, &it.method))?;
+        Some(reception(&routing.table, &unit, &handling))
     }
 
     fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
