@@ -4,7 +4,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
+    clippy::print_stderr,
     clippy::allow_attributes,
     reason = "a test that panics has failed, which is its job"
 )]
+
+mod support;
+
+mod fixtures;
