@@ -3,6 +3,7 @@
 //! It has no login: whoever reaches it may do all of it, so it listens where only the machine's own
 //! users come. What a browser sends from a page of somebody else's is refused.
 
+pub mod client;
 pub mod steps;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::cases::outbox::OutboxError;
 use crate::cases::record::Item;
@@ -70,6 +73,18 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
         .route("/outbox/{id}", get(item).post(decide))
         .layer(middleware::from_fn(own_users_only))
         .with_state(Door { cases, controls })
+}
+
+/// Serves `router` on `listener` until `stop`; calls under way are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// A page that somebody else wrote can make a browser on this machine call loopback; such calls

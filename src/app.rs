@@ -8,9 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +21,7 @@ use crate::config::{Config, HsaIdAttribute};
 use crate::delivery::Delivery;
 use crate::gateway::{self, Gateway};
 use crate::limits;
-use crate::listen::{self, Connection};
+use crate::listen;
 use crate::routing::{self, Current, RoutingError};
 use crate::store::blobs::{BlobError, Blobs};
 use crate::store::engine::{Engine, OpenReport, Settings as StoreSettings, StoreError};
@@ -211,15 +208,8 @@ async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToke
         Gateway::new(parts.cases.clone(), parts.routing.clone(), base_url, &parts.config.limits);
     let mut settings = listen::Settings::new("https");
     settings.connections_max = parts.config.limits.connections;
-    let service = move |connection: Arc<Connection>, request: Request<Incoming>| {
-        let gateway = gateway.clone();
-        async move {
-            let reply = gateway.handle(&connection, request).await;
-            reply.map(|body| listen::Body::new(body.map_err(|never| match never {})))
-        }
-    };
     let stopped =
-        listen::serve(listener, Some(Arc::clone(&parts.tls)), settings, service, stop).await;
+        listen::serve(listener, Some(Arc::clone(&parts.tls)), settings, gateway, stop).await;
     if stopped.cut > 0 {
         tracing::warn!(cut = stopped.cut, "calls were cut off at the stop");
     }
@@ -227,8 +217,7 @@ async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToke
 
 async fn serve_admin(parts: Parts, listener: TcpListener, stop: CancellationToken) {
     let router = admin::router(parts.cases.clone(), controls(&parts));
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
+    if let Err(error) = admin::serve(listener, router, stop).await {
         tracing::error!("the admin door is shut: {}", Chain(&error));
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin_door;
 mod certs;
+mod demo;
 mod serve;
 mod tak;
 
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See the whole way on this machine: two cases from 1177, their replies in the inbox.
+    Demo(demo::DemoCommand),
     /// Run the gateway.
     Serve(serve::Serve),
     /// Print an example settings file: every key with its default and what it is for.
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, out: &mut dyn Write) -> Outcome {
     match command {
+        Command::Demo(demo) => demo.run(out),
         Command::Serve(serve) => serve.run(out),
         Command::Settings => {
             out.write_all(crate::config::example().as_bytes())?;

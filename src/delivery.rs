@@ -21,7 +21,7 @@ use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
 use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
 use crate::routing::Current;
-use crate::tak::{System, Table};
+use crate::tak::{Rate, System, Table};
 use crate::telemetry::Chain;
 use compose::{ComposeError, Composed};
 use policy::{Attempt, Policy};
@@ -34,6 +34,9 @@ const PARALLEL: usize = 8;
 
 /// What a lease gives beyond the call's own time, for the record of its outcome to be written.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The service level of AddMessageToPatientPortalInbox 1.0.
+const INBOX_RATE: Rate = Rate { calls: 1, per: Duration::from_secs(1) };
 
 /// The connection to each system, made anew when its settings or certificates change.
 pub trait Callers: Send + Sync + std::fmt::Debug {
@@ -145,7 +148,7 @@ impl Delivery {
         for item in due.collect::<Vec<_>>() {
             busy.insert(item.id, ());
             let worker = self.clone();
-            let rate = system.rate;
+            let rate = self.rate_of(&system);
             let system = Arc::clone(&system);
             under_way.spawn(async move {
                 let id = item.id;
@@ -157,6 +160,13 @@ impl Delivery {
             }
         }
         self.until_next(id, now)
+    }
+
+    /// Configured, or for the inbox what its contract promises: one message a second.
+    fn rate_of(&self, system: &System) -> Option<Rate> {
+        let routing = self.routing.get();
+        let inbox = system.id.as_ref() == Some(&routing.table.platform().inkorg);
+        system.rate.or_else(|| inbox.then_some(INBOX_RATE))
     }
 
     fn until_next(&self, id: &str, now: jiff::Timestamp) -> Duration {

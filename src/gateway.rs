@@ -12,20 +12,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
-use crate::complaint::command::{Parties, Reception};
+use crate::complaint::command::{self, Parties, Reception};
 use crate::complaint::event::Destination as Goes;
-use crate::complaint::message::{FromHandler, ProcessComplaintHandling, RecipientKind};
+use crate::complaint::message::{
+    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
+};
 use crate::id::HsaId;
-use crate::listen::{BodyError, Connection, PeerState, next_chunk};
+use crate::listen::{Body, BodyError, Connection, PeerState, Service, next_chunk};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
 use crate::soap::{Head, MessageReader, Original, ReadError, Skeleton};
-use crate::tak::{self, Destination, Handling, Platform, Question, Unit};
+use crate::tak::{self, Denial, Destination, Handling, Platform, Question, Unit};
 use crate::telemetry::Chain;
 use callers::CallHeaders;
 use intake::{FileError, Files};
@@ -43,6 +46,23 @@ pub struct Gateway {
     message_bytes_max: u64,
 }
 
+impl Service for Gateway {
+    async fn answer(
+        &self,
+        connection: Arc<Connection>,
+        request: http::Request<Incoming>,
+    ) -> http::Response<Body> {
+        let reply = self.handle(&connection, request).await;
+        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+    }
+
+    fn after_panic(&self) -> http::Response<Body> {
+        let refusal = Refusal::Unavailable("the call ran into a bug of ours".to_owned());
+        let reply = reply::fault(&refusal, &self.instance(), &Uuid::new_v4().to_string());
+        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+    }
+}
+
 /// What a call came to, beside its answer: for the log line.
 struct Told {
     /// Quoted in the answer and found in the log: a UUID.
@@ -57,7 +77,18 @@ struct Message {
     head: Head,
     skeleton: Skeleton,
     files: Vec<FileSeen>,
-    destination: Destination,
+    way: Way,
+}
+
+/// Where a message for us goes.
+enum Way {
+    /// To the unit that it is addressed to.
+    Unit(Arc<Unit>, Handling),
+    /// Back to the complainant.
+    Handling,
+    /// The unit takes no new cases, or is no more. What belongs to a case that is here is taken all
+    /// the same: a case stays with the destination that accepted it.
+    KnownCase(HsaId, Denial),
 }
 
 impl Gateway {
@@ -175,13 +206,13 @@ impl Gateway {
             files = files.take(parts).await.map_err(unavailable)?;
         }
         let (head, skeleton, parts) = reader.finish()?;
-        let destination = match decided {
-            Some(destination) => destination,
+        let way = match decided {
+            Some(way) => way,
             None => self.decide(caller, &head, routing, told)?,
         };
         let files = files.take(parts).await.map_err(unavailable)?;
         let files = files.finish().await.map_err(unavailable)?;
-        Ok(Message { head, skeleton, files, destination })
+        Ok(Message { head, skeleton, files, way })
     }
 
     fn decide(
@@ -190,7 +221,7 @@ impl Gateway {
         head: &Head,
         routing: &Routing,
         told: &mut Told,
-    ) -> Result<Destination, Refusal> {
+    ) -> Result<Way, Refusal> {
         told.contract = head.contract.to_string();
         told.address = reply::visible(&head.address);
         let question = Question {
@@ -203,14 +234,16 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        let destination = routing.table.decide(&question).outcome.map_err(Refusal::Routing)?;
-        match destination {
-            Destination::Forward { .. } => Err(Refusal::NotKept(head.contract.to_string())),
-            Destination::Keep { .. } | Destination::Handling => {
-                head.check_understood()?;
-                Ok(destination)
+        let way = match routing.table.decide(&question).outcome {
+            Ok(Destination::Forward { .. }) => {
+                return Err(Refusal::NotKept(head.contract.to_string()));
             }
-        }
+            Ok(Destination::Keep { unit, handling }) => Way::Unit(unit, handling),
+            Ok(Destination::Handling) => Way::Handling,
+            Err(denial) => known_case(denial, &question, &routing.table)?,
+        };
+        head.check_understood()?;
+        Ok(way)
     }
 
     async fn keep(
@@ -234,20 +267,44 @@ impl Gateway {
         };
         let mut grounds = grounds(routing);
         let outcome = match reading.request {
-            Request::Complaint(complaint) => {
-                let Destination::Keep { unit, handling } = &message.destination else {
-                    return Err(Refusal::NotKept(message.head.contract.to_string()));
-                };
-                grounds.reception = Some(reception(&routing.table, unit, handling));
-                let addressed = unit.hsa_id.clone();
-                self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
-            }
+            Request::Complaint(complaint) => match message.way {
+                Way::Unit(unit, handling) => {
+                    grounds.reception = Some(reception(&routing.table, &unit, &handling));
+                    let addressed = unit.hsa_id.clone();
+                    self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
+                }
+                Way::KnownCase(addressed, denial) => {
+                    self.keep_known(complaint, addressed, denial, envelope, grounds).await?
+                }
+                Way::Handling => return Err(Refusal::NotKept(message.head.contract.to_string())),
+            },
             Request::Handling(handling) => {
                 grounds.reception = self.reception_of(routing, &handling);
                 self.cases.accept_handling(*handling, envelope, grounds).await
             }
         };
         answer(interaction, outcome, told)
+    }
+
+    /// A supplement or withdrawal of a case that is here; anything else is answered as routing says.
+    async fn keep_known(
+        &self,
+        complaint: ProcessComplaint,
+        addressed: HsaId,
+        denial: Denial,
+        envelope: Envelope,
+        grounds: Grounds,
+    ) -> Result<Result<Accepted, NotAccepted>, Refusal> {
+        if matches!(complaint.content, FromComplainant::Complaint(_)) {
+            return Err(Refusal::Routing(denial));
+        }
+        let outcome = self.cases.accept_complaint(complaint, addressed, envelope, grounds).await;
+        match outcome {
+            Err(NotAccepted::Refused(command::Refusal::NotFound | command::Refusal::Denied(_))) => {
+                Err(Refusal::Routing(denial))
+            }
+            other => Ok(other),
+        }
     }
 
     /// What the configuration says of the unit that a case is registered for or transferred to.
@@ -297,6 +354,18 @@ pub fn grounds(routing: &Routing) -> Grounds {
         generation: routing.table.generation().to_string(),
         reception: None,
         codes: Arc::clone(&routing.codes),
+    }
+}
+
+/// Routing knows no receiver for new cases; a permitted caller may still add to one that is here.
+fn known_case(denial: Denial, question: &Question<'_>, table: &tak::Table) -> Result<Way, Refusal> {
+    let ours = question.contract.as_str().eq_ignore_ascii_case(tak::PROCESS_COMPLAINT);
+    let gone = matches!(denial, Denial::NoRoute { .. } | Denial::CountyNotLive { .. });
+    match HsaId::parse(question.address) {
+        Ok(addressed) if ours && gone && table.permits(question) => {
+            Ok(Way::KnownCase(addressed, denial))
+        }
+        _ => Err(Refusal::Routing(denial)),
     }
 }
 

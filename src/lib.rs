@@ -36,8 +36,7 @@ pub mod admin;
 pub mod gateway;
 
 // Assembly.
-
 pub mod app;
-// pub mod simulators;
-//pub mod demo;
+pub mod simulators;
+pub mod demo;
 pub mod cli;

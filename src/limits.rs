@@ -207,3 +207,24 @@ pub const REBUILD_ENTRIES_MAX: usize = 10_000;
 const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 // A segment with the last batch on top, and its offsets, fit in 32 bits.
 const _: () = assert!(SEGMENT_BYTES_MAX + 2 * BATCH_BYTES_MAX as u64 <= u32::MAX as u64);
+
+// -- The simulators.
+
+/// Messages that a simulator remembers; one more is refused, as forgetting would break idempotency.
+/// A record is about 500 bytes, so this is about 50 MB.
+pub const SIMULATOR_MESSAGES_MAX: usize = 100_000;
+
+/// Behaviours queued for coming calls of a simulator.
+pub const SIMULATOR_COURSE_MAX: usize = 1000;
+
+/// How long a simulator holds a call that it does not answer: longer than any caller waits.
+pub const SIMULATOR_HOLD_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// How often a simulated own system sends one message of its handling before it gives up.
+pub const SIMULATOR_ATTEMPTS_MAX: u32 = 10;
+
+/// A request to a simulator's control door; the largest is one step of handling.
+pub const SIMULATOR_CONTROL_BYTES_MAX: u64 = 64 * 1024;
+
+/// Messages in the inboxes of a simulator, each with its text of at most about 20 KB.
+pub const SIMULATOR_INBOX_MAX: usize = 10_000;

@@ -84,7 +84,7 @@ pub enum PkiError {
 /// File name to content: everything that [`make`] writes.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Makes the authority, every certificate of [`kinds`] and the revocation lists, and writes them to
+/// Makes the authority, every certificate of [`kinds()`] and the revocation lists, and writes them to
 /// `dir` (created when missing), keys readable by the owner only.
 ///
 /// # Errors

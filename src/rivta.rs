@@ -5,8 +5,8 @@
 
 use crate::complaint::message::{MediaType, ProcessComplaint, ProcessComplaintHandling, Remark};
 use crate::soap::{self, Skeleton};
-use crate::xml::Document;
 use crate::xml::shape::{self, ShapeError};
+use crate::xml::{Document, Node};
 
 /// The domain's namespace, and names in it: `domain!(":ProcessComplaintResponder:1")`.
 macro_rules! domain {
@@ -136,12 +136,13 @@ impl From<ShapeError> for Rejection {
 
 impl From<soap::ReadError> for Rejection {
     fn from(error: soap::ReadError) -> Self {
-        Self::Malformed { path: "Envelope".to_owned(), what: read_error_text(&error) }
+        Self::Malformed { path: "Envelope".to_owned(), what: error.detail() }
     }
 }
 
 /// Reads a request of either contract: screens the whole skeleton, checks its shape, then its rules.
-/// `files` by index, one for each mark in the skeleton.
+/// `files` by index, one for each mark in the skeleton. Whether every header block is understood is
+/// [`soap::Head::check_understood`].
 pub fn read(skeleton: &Skeleton, files: &[FileSeen]) -> Result<Reading, Rejection> {
     let document = Document::parse(&skeleton.text).map_err(soap::ReadError::from)?;
     let element = soap::body_element(&document)?;
@@ -152,29 +153,43 @@ pub fn read(skeleton: &Skeleton, files: &[FileSeen]) -> Result<Reading, Rejectio
     if files.len() != skeleton.files.len() {
         return Err(malformed("antalet filer stämmer inte"));
     }
-    if files.iter().any(|file| file.broken) {
-        return Err(malformed("en bilagas innehåll (attachment/value) är inte base64"));
-    }
     let Some(interaction) = Interaction::of(element.namespace(), element.name()) else {
         return Err(malformed("elementet hör inte till ett tjänstekontrakt som tas emot här"));
     };
-    match interaction {
+    let (shape, decode): (_, fn(_, _) -> _) = match interaction {
         Interaction::ProcessComplaint => {
-            shape::check(element, process_complaint_v1::SHAPE)?;
-            process_complaint_v1::decode(element, files)
+            (process_complaint_v1::SHAPE, process_complaint_v1::decode)
         }
         Interaction::ProcessComplaintHandling => {
-            shape::check(element, process_complaint_handling_v1::SHAPE)?;
-            process_complaint_handling_v1::decode(element, files)
+            (process_complaint_handling_v1::SHAPE, process_complaint_handling_v1::decode)
         }
-    }
+    };
+    shape::check(element, shape)?;
+    check_files(&document, element, files)?;
+    decode(element, files)
 }
 
-fn read_error_text(error: &soap::ReadError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+/// Every file is whole, those in extensions too: the message may have to be sent on.
+fn check_files(document: &Document, top: Node<'_>, files: &[FileSeen]) -> Result<(), Rejection> {
+    let path = |index: usize| {
+        let index = index.to_string();
+        let in_attachment = |it: &Node<'_>| it.parent().is_some_and(|it| it.name() == "attachment");
+        let mut values = document.elements().filter(|it| it.name() == "value");
+        let node = values.find(|it| it.text() == index && in_attachment(it));
+        node.map_or_else(|| "attachment/value".to_owned(), |it| it.path_below(top))
+    };
+    if let Some(index) = files.iter().position(|file| file.broken) {
+        return Err(Rejection::Malformed {
+            path: format!("{}/{}", top.name(), path(index)),
+            what: "innehållet är inte base64".to_owned(),
+        });
     }
+    if let Some(index) = files.iter().position(|file| file.too_large) {
+        let max = crate::limits::ATTACHMENT_BYTES_MAX;
+        let rule = format!("en fil får vara högst {max} byte");
+        return Err(Rejection::Invalid { field: path(index), rule });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

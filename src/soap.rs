@@ -104,6 +104,15 @@ impl ReadError {
         }
     }
 
+    /// The whole of it, cause and all, for the detail of a fault.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The `faultcode` that answers it.
     #[must_use]
     pub const fn fault_code(&self) -> FaultCode {
@@ -194,6 +203,8 @@ impl MessageReader {
     }
 
     /// The bytes are UTF-8 as they came, so that they can be sent on as they are. `None` until known.
+    /// Where they are not, send on what [`encoding::ToUtf8`] makes of them, from the envelope's start
+    /// tag ([`Head::envelope`]): what stands before is a declaration that would no longer be true.
     #[must_use]
     pub fn is_utf8(&self) -> Option<bool> {
         self.to_utf8.is_utf8()

@@ -41,7 +41,7 @@ pub use client::ClientTls;
 pub use fault::{HandshakeFault, Reason};
 pub use peer::{Attribute, AttributeError, Peer, PeerError};
 pub use reload::{Part, Reload, Reloads};
-pub use server::ServerTls;
+pub use server::{Accepting, ServerTls};
 pub use watch::{Watch, watch};
 
 /// A certificate as it goes over the wire.

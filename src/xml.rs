@@ -129,6 +129,11 @@ impl Document {
         Node { document: self, record: &self.root }
     }
 
+    /// Every element, in document order.
+    pub fn elements(&self) -> impl Iterator<Item = Node<'_>> {
+        self.records.iter().map(|record| Node { document: self, record })
+    }
+
     fn node(&self, at: Option<usize>) -> Option<Node<'_>> {
         let record = self.records.get(at?)?;
         Some(Node { document: self, record })

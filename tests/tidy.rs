@@ -31,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("notify", &["tls", "app"]),
     ("quick_xml", &["xml", "soap"]),
     ("rcgen", &["pki"]),
-    ("reqwest", &["producer", "cli"]),
+    ("reqwest", &["producer", "admin"]),
     // `producer` takes a client configuration, and tells from rustls' errors who refused whom.
     ("rustls", &["tls", "listen", "pki", "producer"]),
     ("sled", &["store"]),

@@ -11,10 +11,13 @@ use crate::complaint::event::{Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
-use crate::store::views::Scan;
+use crate::store::views::{Entry, Scan};
 
 use super::key;
 use super::record::{Item, ItemState, Receipt, Record};
+
+/// Bytes of one piece of a case; the views take values of at most 8 KiB.
+const CASE_PIECE_BYTES: usize = 8_000;
 
 /// Folds complaint records. Raise `LAYOUT` when a view changes its form: they are then rebuilt.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ impl Fold for CaseFold {
 }
 
 fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
-    let case = match read::<Case>(views, &key::case(&record.case))? {
+    let case = match read_case(views, &record.case)? {
         Some(mut case) => {
             unlist(&case, views)?;
             case.fold(seq, record.at, &record.event);
@@ -61,7 +64,7 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
         None => begin(seq, record, views)?,
     };
     list(&case, views)?;
-    write(views, key::case(&case.id), &case)?;
+    write_case(views, &case)?;
     if let Some(incoming) = &record.incoming {
         let receipt = Receipt {
             digest: incoming.digest.clone(),
@@ -72,6 +75,31 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
         write(views, key::message(&incoming.sender, &incoming.message_id), &receipt)?;
     }
     owe(seq, record, &case, views)
+}
+
+/// A case has no bound that fits one view's value: it lies in pieces behind its key.
+fn write_case(views: &mut ViewWriter<'_>, case: &Case) -> Result<(), FoldError> {
+    let bytes = to_json(case)?;
+    let mut pieces = 0u16;
+    for piece in bytes.chunks(CASE_PIECE_BYTES) {
+        views.put(&key::case_piece(&case.id, pieces), piece)?;
+        pieces += 1;
+    }
+    // A transfer to a shorter name can make it a piece shorter, never two.
+    Ok(views.delete(&key::case_piece(&case.id, pieces))?)
+}
+
+fn read_case(views: &ViewWriter<'_>, id: &Ii) -> Result<Option<Case>, FoldError> {
+    joined(views.scan(&Scan::prefix(key::case(id)))?).map_err(form)
+}
+
+/// A case from its pieces.
+pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, serde_json::Error> {
+    if pieces.is_empty() {
+        return Ok(None);
+    }
+    let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
+    serde_json::from_slice(&bytes).map(Some)
 }
 
 fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Case, FoldError> {

@@ -1,8 +1,10 @@
 //! Keys of the views: one letter for the kind, then parts that sort as they should.
 //!
-//! Texts are closed by a zero byte, which no XML text can hold; numbers are big-endian.
+//! Texts are closed by a zero byte, which no XML text can hold; long ones stand as their hash;
+//! numbers are big-endian.
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::complaint::event::ItemId;
 use crate::complaint::message::Ii;
@@ -17,11 +19,19 @@ pub fn message(sender: &HsaId, id: &Ii) -> Vec<u8> {
     key
 }
 
-/// `c`: case by id.
+/// `c`: case by id; its pieces stand behind it.
 #[must_use]
 pub fn case(id: &Ii) -> Vec<u8> {
     let mut key = vec![b'c'];
     ii(&mut key, id);
+    key
+}
+
+/// A piece of a case.
+#[must_use]
+pub fn case_piece(id: &Ii, n: u16) -> Vec<u8> {
+    let mut key = case(id);
+    key.extend_from_slice(&n.to_be_bytes());
     key
 }
 
@@ -152,8 +162,18 @@ pub fn item_parts(key: &[u8]) -> Option<ItemId> {
     Some(ItemId { seq, n })
 }
 
+/// A part longer than this stands as its hash: the views take keys of a kilobyte, and an identity
+/// on the wire may be longer.
+const PART_BYTES_MAX: usize = 100;
+
 fn text(key: &mut Vec<u8>, part: &str) {
-    key.extend_from_slice(part.as_bytes());
+    if part.len() <= PART_BYTES_MAX {
+        key.extend_from_slice(part.as_bytes());
+    } else {
+        // No XML text can begin with this byte, so no short part looks like a hash.
+        key.push(1);
+        key.extend_from_slice(&Sha256::digest(part.as_bytes()));
+    }
     key.push(0);
 }
 
@@ -189,6 +209,16 @@ mod tests {
         for (key, at) in keys.iter().zip(times) {
             assert_eq!(due_parts(key), Some((at, id)));
         }
+    }
+
+    #[test]
+    fn the_longest_ids_make_keys_that_the_views_take() {
+        let long = "å".repeat(500);
+        let id = |last: char| Ii { root: format!("{long}{last}"), extension: Some(long.clone()) };
+        let sender = HsaId::parse(&"S".repeat(64)).unwrap();
+        assert!(message(&sender, &id('a')).len() < 256);
+        assert!(lane_item(&"s".repeat(64), &id('a'), ItemId { seq: 1, n: 1 }).len() < 256);
+        assert_ne!(case(&id('a')), case(&id('b')));
     }
 
     #[test]

@@ -40,7 +40,11 @@ pub type Numbered = (u64, Result<Record, QueryError>);
 impl Cases {
     /// A case by 1177's id.
     pub fn case(&self, id: &Ii) -> Result<Option<Case>, QueryError> {
-        self.view(&key::case(id))
+        self.case_at(key::case(id))
+    }
+
+    fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
+        fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
     }
 
     /// A case by the number a person quotes, in any form they give it.
@@ -65,7 +69,7 @@ impl Cases {
             for (row, _) in self.rows(&prefix, limit.saturating_sub(cases.len()))? {
                 let mut case_key = vec![b'c'];
                 case_key.extend_from_slice(row.get(id_at..).unwrap_or_default());
-                cases.extend(self.view::<Case>(&case_key)?);
+                cases.extend(self.case_at(case_key)?);
             }
         }
         Ok(cases)
@@ -145,7 +149,7 @@ pub(super) fn case_in(
     transaction: &mut Transaction<'_>,
     id: &Ii,
 ) -> Result<Option<Case>, JobError> {
-    read_in(transaction, &key::case(id))
+    Ok(fold::joined(transaction.scan(&Scan::prefix(key::case(id)))?)?)
 }
 
 pub(super) fn read_in<T: DeserializeOwned>(

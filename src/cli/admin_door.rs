@@ -10,13 +10,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Failed, Outcome, block_on};
+use crate::admin::client;
 use crate::admin::steps::{StepRequest, StepWords};
 use crate::complaint::message::ClosureReason;
 use crate::id::HsaId;
+use crate::telemetry::Chain;
 
 /// Where the gateway is.
 #[derive(Debug, Args)]
@@ -232,7 +233,7 @@ impl CasesCommand {
         let (at, number, by, words) = match self {
             Self::List { at, unit, limit } => return list(&at, unit.as_deref(), limit, out),
             Self::Show { number, at } => {
-                let case: Value = at.get(&format!("/cases/{}", path_part(&number)))?;
+                let case = at.get(&format!("/cases/{}", path_part(&number)))?;
                 return at.write(&case, show::case, out);
             }
             Self::Acknowledge { number, at, by, expected, text } => {
@@ -263,7 +264,7 @@ impl CasesCommand {
             }
         };
         let request = StepRequest { by: by.hsa_id, name: by.name, title: by.title, step: words };
-        let done: Value = at.post(&format!("/cases/{}/steps", path_part(&number)), &request)?;
+        let done = at.post(&format!("/cases/{}/steps", path_part(&number)), &request)?;
         at.write(&done, show::step, out)
     }
 }
@@ -282,7 +283,7 @@ impl From<Reason> for ClosureReason {
 
 fn list(at: &At, unit: Option<&str>, limit: usize, out: &mut dyn Write) -> Outcome {
     let unit = unit.map(|unit| format!("&unit={}", path_part(unit))).unwrap_or_default();
-    let cases: Value = at.get(&format!("/cases?limit={limit}{unit}"))?;
+    let cases = at.get(&format!("/cases?limit={limit}{unit}"))?;
     at.write(&cases, show::cases, out)
 }
 
@@ -290,11 +291,11 @@ impl OutboxCommand {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (decide, decision) = match self {
             Self::List { at } => {
-                let items: Value = at.get("/outbox?limit=10000")?;
+                let items = at.get("/outbox?limit=10000")?;
                 return at.write(&items, show::items, out);
             }
             Self::Show { id, at } => {
-                let item: Value = at.get(&format!("/outbox/{}", path_part(&id)))?;
+                let item = at.get(&format!("/outbox/{}", path_part(&id)))?;
                 return at.write(&item, show::item, out);
             }
             Self::Retry(decide) => (decide, "retry"),
@@ -303,7 +304,7 @@ impl OutboxCommand {
             Self::Discard(decide) => (decide, "discard"),
         };
         let body = json!({ "decision": decision, "reason": decide.reason });
-        let item: Value = decide.at.post(&format!("/outbox/{}", path_part(&decide.id)), &body)?;
+        let item = decide.at.post(&format!("/outbox/{}", path_part(&decide.id)), &body)?;
         decide.at.write(&item, show::item, out)
     }
 }
@@ -312,11 +313,11 @@ impl GatewayCommand {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
             Self::Status { at } => {
-                let status: Value = at.get("/status")?;
+                let status = at.get("/status")?;
                 at.write(&status, show::pretty, out)
             }
             Self::Reload { at } => {
-                let lines: Value = at.post("/reload", &json!({}))?;
+                let lines = at.post("/reload", &json!({}))?;
                 at.write(&lines, show::reload, out)
             }
         }
@@ -324,47 +325,19 @@ impl GatewayCommand {
 }
 
 impl At {
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failed> {
-        self.call(|client| client.get(format!("{}{path}", self.admin)))
+    fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.call(path, None)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failed> {
-        let body = serde_json::to_vec(body)
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failed> {
+        let body = serde_json::to_value(body)
             .map_err(|error| Failed(format!("the request cannot be written: {error}")))?;
-        self.call(|client| {
-            client
-                .post(format!("{}{path}", self.admin))
-                .header("content-type", "application/json")
-                .body(body)
-        })
+        self.call(path, Some(&body))
     }
 
-    fn call<T: DeserializeOwned>(
-        &self,
-        request: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder,
-    ) -> Result<T, Failed> {
-        let unreachable = |error: reqwest::Error| {
-            Failed(format!(
-                "no gateway answers at {}: {error}; start one with `klagomal serve`, or name its \
-                 admin door with --admin",
-                self.admin
-            ))
-        };
-        let (status, text) = block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().map_err(unreachable)?;
-            let answer = request(&client).send().await.map_err(unreachable)?;
-            let status = answer.status();
-            Ok::<_, Failed>((status, answer.text().await.map_err(unreachable)?))
-        })??;
-        if !status.is_success() {
-            let why = serde_json::from_str::<Value>(&text).ok();
-            let why = why.as_ref().and_then(|it| it.get("error")).and_then(Value::as_str);
-            return Err(Failed(
-                why.map_or_else(|| format!("the gateway answered {status}: {text}"), str::to_owned),
-            ));
-        }
-        serde_json::from_str(&text)
-            .map_err(|error| Failed(format!("the gateway's answer cannot be read: {error}")))
+    fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        block_on(client::call(&self.admin, path, body))?
+            .map_err(|error| Failed(Chain(&error).to_string()))
     }
 
     fn write(

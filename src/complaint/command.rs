@@ -415,3 +415,6 @@ const fn is_told(step: &Step) -> bool {
 pub fn own_case_id(gateway: &HsaId, number: &RegistrationNumber) -> Ii {
     Ii { root: "1.2.752.129.2.1.2.1".to_owned(), extension: Some(format!("{gateway}:{number}")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::case::Case;
 use super::event::{Event, Opened, Step};
-use super::message::{ClosureReason, Reply};
+use super::message::{Attachment, ClosureReason, RecipientKind, Reply};
 use crate::clock;
 
 /// A message in the inbox: plain text, as the receiver's formatting is not specified.
@@ -58,7 +58,11 @@ fn step_letter(case: &Case, step: &Step) -> Option<(&'static str, String)> {
             add(&mut text, it.text.as_deref());
             ("Ditt ärende handläggs", text)
         }
-        Step::PartialReply(it) => ("Du har fått ett delsvar", it.text.clone()),
+        Step::PartialReply(it) => {
+            let mut text = it.text.clone();
+            add_files(&mut text, &it.attachments);
+            ("Du har fått ett delsvar", text)
+        }
         Step::Question(it) => {
             let mut text = format!("Vi behöver veta mer för att kunna svara dig:\n\n{}", it.text);
             if let Some(day) = it.answer_before {
@@ -70,7 +74,7 @@ fn step_letter(case: &Case, step: &Step) -> Option<(&'static str, String)> {
             }
             ("Vi har en fråga om ditt ärende", text)
         }
-        Step::Reply(it, _) => ("Du har fått svar på ditt ärende", reply_text(it)),
+        Step::Reply(it, _) => ("Du har fått svar på ditt ärende", reply_text(case.kind, it)),
         Step::Transfer(it) => (
             "Ditt ärende har lämnats över",
             format!(
@@ -84,16 +88,20 @@ fn step_letter(case: &Case, step: &Step) -> Option<(&'static str, String)> {
 }
 
 /// PSL 3:8 b: an explanation of what happened, and where applicable the measures.
-fn reply_text(reply: &Reply) -> String {
+fn reply_text(kind: RecipientKind, reply: &Reply) -> String {
     let mut text = format!("Det här har hänt\n{}", reply.explanation);
     if let Some(measures) = &reply.measures {
         text.push_str(&format!("\n\nDet här gör vi för att det inte ska hända igen\n{measures}"));
     }
     add(&mut text, reply.text.as_deref());
-    text.push_str(
-        "\n\nÄrendet är nu avslutat. Är du inte nöjd med svaret kan du vända dig till patientnämnden \
-         eller till Inspektionen för vård och omsorg (IVO).",
-    );
+    add_files(&mut text, &reply.attachments);
+    text.push_str("\n\nÄrendet är nu avslutat. Är du inte nöjd med svaret kan du vända dig till ");
+    text.push_str(match kind {
+        RecipientKind::CareProvider => {
+            "patientnämnden eller till Inspektionen för vård och omsorg (IVO)."
+        }
+        RecipientKind::PatientAdvisoryCommittee => "Inspektionen för vård och omsorg (IVO).",
+    });
     text
 }
 
@@ -113,6 +121,22 @@ const fn closure_text(reason: ClosureReason) -> &'static str {
             "Ärendet är avslutat. Sekretess hindrar oss från att svara på innehållet."
         }
         ClosureReason::Withdrawn => "Ärendet är avslutat eftersom du har tagit tillbaka det.",
+    }
+}
+
+/// 1177 Inkorg 1.0 carries no files: the letter says that there are some, and what they are called.
+fn add_files(text: &mut String, files: &[Attachment]) {
+    let names: Vec<&str> = files.iter().map(|file| file.file_name.as_str()).collect();
+    match names.as_slice() {
+        [] => {}
+        [one] => text.push_str(&format!(
+            "\n\nTill svaret hör en fil: {one}. Den lämnas till dig på annat sätt än i inkorgen."
+        )),
+        more => text.push_str(&format!(
+            "\n\nTill svaret hör {} filer: {}. De lämnas till dig på annat sätt än i inkorgen.",
+            more.len(),
+            more.join(", ")
+        )),
     }
 }
 

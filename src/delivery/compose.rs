@@ -56,6 +56,7 @@ pub enum ComposeError {
 #[derive(Debug)]
 pub struct Composed {
     action: String,
+    headers: Vec<(String, String)>,
     outline: Outline,
     reader: Reader,
     before: Option<Question>,
@@ -138,7 +139,7 @@ impl Composed {
             url: system.url.as_deref().unwrap_or_default().to_owned(),
             soap_action: self.action,
             content_type: XML.to_owned(),
-            headers: Vec::new(),
+            headers: self.headers,
             body: Body::stream(bytes, chunks),
             timeout: system.timeout,
         }
@@ -217,7 +218,7 @@ fn relay(record: &Record, receiver: &HsaId) -> Result<Composed, ComposeError> {
         Some(original) if from_portal => original.relay(receiver),
         Some(_) | None => process_complaint_v1::write(&as_complaint(record)?, receiver),
     };
-    Ok(complaint_call(Interaction::ProcessComplaint, outline))
+    Ok(complaint_call(Interaction::ProcessComplaint, outline, record))
 }
 
 /// A case that was registered by one system and transferred to another goes as a new complaint.
@@ -267,6 +268,7 @@ fn letter_to(
     outline.push_text(&text);
     Ok(Composed {
         action: portal::ADD_MESSAGE_ACTION.to_owned(),
+        headers: rivta_headers(record),
         outline,
         reader: Reader::Inbox,
         before: Some(Question { text: question }),
@@ -326,7 +328,7 @@ fn onward(
         content,
     };
     let outline = process_complaint_handling_v1::write(&message, portal);
-    Ok(complaint_call(Interaction::ProcessComplaintHandling, outline))
+    Ok(complaint_call(Interaction::ProcessComplaintHandling, outline, record))
 }
 
 fn registration(
@@ -357,13 +359,30 @@ fn own_message_id(cases: &Cases, item: &Item) -> Ii {
     }
 }
 
-fn complaint_call(interaction: Interaction, outline: Outline) -> Composed {
+fn complaint_call(interaction: Interaction, outline: Outline, record: &Record) -> Composed {
     Composed {
         action: interaction.soap_action(),
+        headers: rivta_headers(record),
         outline,
         reader: Reader::Complaint(interaction),
         before: None,
     }
+}
+
+/// The first consumer and the call's own id go with the message, as the platform does it.
+fn rivta_headers(record: &Record) -> Vec<(String, String)> {
+    let Some(incoming) = &record.incoming else { return Vec::new() };
+    let sender = incoming.sender.to_string();
+    let first = incoming.original_consumer.clone().unwrap_or(sender);
+    let header = |name: &str, value: String| (name.to_owned(), value);
+    let mut headers = vec![
+        header("x-rivta-original-serviceconsumer-hsaid", first),
+        header("x-skltp-correlation-id", incoming.correlation_id.clone()),
+    ];
+    if let Some(party) = &incoming.on_behalf_of {
+        headers.push(header("x-rivta-acting-on-behalf-of-hsaid", party.clone()));
+    }
+    headers
 }
 
 impl Reader {

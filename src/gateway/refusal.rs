@@ -5,7 +5,6 @@
 
 use crate::soap::{Fault, FaultCode, ReadError};
 use crate::tak::Denial;
-use crate::telemetry::Chain;
 
 /// Why a call is answered with a SOAP fault.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +95,7 @@ impl Refusal {
             ),
             Self::Unreadable(error) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
-                Chain(error).to_string(),
+                error.detail(),
             ),
             Self::Routing(denial) => (denial.text(), denial.detail()),
             Self::Malformed { path, what } => {

@@ -63,7 +63,7 @@ pub async fn serve<S: Service>(
     let cut = CancellationToken::new();
     let door = Arc::new(Door { service, tls, settings, stop, cut, cut_count: AtomicUsize::new(0) });
     let connections = TaskTracker::new();
-    let mut full = Seldom::default();
+    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
             () = door.stop.cancelled() => break,
@@ -72,7 +72,7 @@ pub async fn serve<S: Service>(
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                door.accept_failed(&error).await;
+                door.accept_failed(&error, &mut failing).await;
                 continue;
             }
         };
@@ -98,13 +98,15 @@ pub async fn serve<S: Service>(
 }
 
 impl<S: Service> Door<S> {
-    async fn accept_failed(&self, error: &std::io::Error) {
+    async fn accept_failed(&self, error: &std::io::Error, failing: &mut Seldom) {
         // A caller that hung up while waiting to be accepted costs nothing; anything else (no file
         // descriptors, no memory) needs a pause, or the loop spins.
         if error.kind() == std::io::ErrorKind::ConnectionAborted {
             return;
         }
-        tracing::error!(door = self.settings.name, %error, "cannot accept connections");
+        if let Some(unsaid) = failing.say() {
+            tracing::error!(door = self.settings.name, %error, unsaid, "cannot accept connections");
+        }
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = sleep(limits::ACCEPT_BACKOFF) => {}
@@ -151,7 +153,12 @@ impl<S: Service> Door<S> {
             }
             Err(fault) => {
                 let (door, reason) = (self.settings.name, fault.reason.code());
-                tracing::warn!(door, %remote, reason, "TLS handshake failed: {fault}");
+                if fault.reason == Reason::PeerClosed {
+                    // Load balancers look in like this every few seconds.
+                    tracing::debug!(door, %remote, reason, "TLS handshake failed: {fault}");
+                } else {
+                    tracing::warn!(door, %remote, reason, "TLS handshake failed: {fault}");
+                }
             }
         }
     }
@@ -244,7 +251,8 @@ impl<S: Service> Door<S> {
         request: Request<Incoming>,
     ) -> Response<Answered> {
         connection.request_begins();
-        if !connection.recheck() {
+        let welcome = connection.recheck();
+        if !welcome {
             let (door, remote) = (self.settings.name, connection.remote);
             if let PeerState::Refused(error) = connection.peer() {
                 tracing::warn!(door, %remote, %error, "peer no longer welcome");
@@ -253,8 +261,8 @@ impl<S: Service> Door<S> {
         let of = Arc::clone(&connection);
         let answer = AssertUnwindSafe(async { self.service.answer(of, request).await });
         let (mut response, last) = match answer.catch_unwind().await {
-            // Asked again: the peer may have been shut out while the answer was made.
-            Ok(response) => (response, !connection.recheck()),
+            // Asked again: files may have changed while the answer was being made.
+            Ok(response) => (response, !welcome || !connection.recheck()),
             Err(_) => {
                 let (door, remote) = (self.settings.name, connection.remote);
                 tracing::error!(door, %remote, "a request ended in a panic");

@@ -3,10 +3,10 @@
 //! The person id's pattern is checked without the anchors that the official schema has by mistake.
 //! The contract has no idempotency key: a resend after a lost answer can be a second message.
 
+use super::Rejection;
 use super::answer::{NotAnswer, ResultCode};
 use super::person::is_inbox_number;
 use super::read::{to_bool, wire};
-use super::{Rejection, read_error_text};
 use crate::id::HsaId;
 use crate::limits;
 use crate::soap::fault::fault_in;
@@ -285,7 +285,7 @@ fn expect<'d>(
 ) -> Result<Node<'d>, Rejection> {
     let node = body_element(document).map_err(|error| Rejection::Malformed {
         path: "Envelope".to_owned(),
-        what: read_error_text(&error),
+        what: error.detail(),
     })?;
     if !node.is(contract, name) {
         let what = format!("meddelandet ska vara {name}");

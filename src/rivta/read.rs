@@ -361,10 +361,6 @@ impl<'d> Fields<'d> {
             path: self.path(value),
             what: "filen saknas".to_owned(),
         })?;
-        if file.too_large {
-            let rule = format!("en fil får vara högst {} byte", limits::ATTACHMENT_BYTES_MAX);
-            return Err(self.invalid(value, &rule));
-        }
         if file.media != Some(media_type) {
             let rule = "filens innehåll stämmer inte med mediaType";
             return Err(self.invalid(value, rule));

@@ -155,7 +155,7 @@ impl Scanner {
             let used = self.step(rest, parts)?;
             rest = rest.get(used..).unwrap_or_default();
         }
-        if self.head_end.is_none() && self.text.len() > limits::HEAD_BYTES_MAX {
+        if self.head_end.unwrap_or(self.text.len()) > limits::HEAD_BYTES_MAX {
             return Err(ReadError::HeadSize);
         }
         Ok(())
@@ -375,7 +375,7 @@ impl Scanner {
                 (None, b'"' | b'\'') => quote = Some(*byte),
                 (None, _) => {}
             }
-            slash = quote.is_none() && *byte == b'/';
+            slash = *byte == b'/';
         }
         self.keep(rest)?;
         self.state = State::Attributes(quote, slash);

@@ -204,7 +204,9 @@ fn base64_is_read_strictly_and_white_space_is_free() {
         "a-_=",
         "aGVq]",
         "]]",
-        "<![CDATA[a]]]>",
+        "<![CDATA[aGVq]]]>",
+        "<![CDATA[aGVq]xaGVq]]>",
+        "<![CDATA[aGVq]]xaGVq]]>",
         "<![CDATA[]aGVq]]>",
         "åäö",
     ] {
@@ -282,6 +284,7 @@ fn the_declaration_counts_where_the_content_type_says_nothing() {
         read_in(std::iter::once(&latin), Some("text/xml; charset=utf-8")).unwrap_err(),
         ReadError::Bytes
     );
+    assert!(read(text.replace("ISO-8859-1", "UTF-16").as_bytes()).unwrap().1.text.contains('å'));
     assert_eq!(refusal(&text.replace("ISO-8859-1", "EBCDIC-CP-SE")), ReadError::Charset);
     assert_eq!(
         MessageReader::new(Some("text/xml; charset=utf-7")).unwrap_err(),
@@ -363,6 +366,9 @@ fn a_header_that_must_be_understood_is() {
     let strange = Err(strange);
     assert_eq!(with("<x xmlns='urn:x' s:mustUnderstand='1'/>"), strange);
     assert_eq!(with("<x xmlns='urn:x' s:mustUnderstand='true' s:actor=''/>"), strange);
+    let next = "http://schemas.xmlsoap.org/soap/actor/next";
+    let next = format!("<x xmlns='urn:x' s:mustUnderstand='1' s:actor='{next}'/>");
+    assert_eq!(with(&next), strange);
 }
 
 #[test]
@@ -470,6 +476,24 @@ fn relaying_keeps_the_body_and_changes_only_the_header() {
     let (head, _, files) = read(sent.as_bytes()).unwrap();
     assert_eq!(head.address, "SE0000000000-KLAGOMAL");
     assert_eq!(files[0].0, b"hejhejhej");
+}
+
+#[test]
+fn relaying_turns_a_message_of_profile_20_into_21_and_knows_a_default_namespace() {
+    let text = format!(
+        "<Envelope xmlns='{SOAP_11}' xmlns:q='urn:q'><Header>\
+         <To xmlns='http://www.w3.org/2005/08/addressing'>A</To></Header>\
+         <Body><q:x/></Body><!-- end --></Envelope><!-- after -->"
+    );
+    let (head, skeleton, _) = read(text.as_bytes()).unwrap();
+    assert_eq!(head.profile, Profile::Rivtabp20);
+    let original = Original::of(skeleton, &head, &[]).unwrap();
+    let outline = original.relay(&HsaId::parse("SE1&2").unwrap());
+    let [Piece::Text(sent)] = outline.parts.as_slice() else { panic!("no files") };
+    assert!(sent.ends_with("<Body><q:x/></Body><!-- end --></Envelope>"));
+    let (head, _, _) = read(sent.as_bytes()).unwrap();
+    assert_eq!((head.address.as_str(), head.profile), ("SE1&2", Profile::Rivtabp21));
+    assert_eq!(head.contract.as_str(), "urn:q");
 }
 
 #[test]

@@ -180,15 +180,19 @@ impl Table {
 
     /// The answer on a Swedish local day, whatever time the question has.
     pub(super) fn decide_on(&self, question: &Question<'_>, day: Date) -> Decision {
-        let mut call = Call {
+        let mut call = self.call(question, day);
+        let outcome = self.route_and_permit(&mut call);
+        Decision { outcome, trail: call.trail, generation: self.generation.clone() }
+    }
+
+    fn call<'a>(&self, question: &'a Question<'a>, day: Date) -> Call<'a> {
+        Call {
             asked: question,
             day,
             address: question.address,
             contract: self.names.find(question.contract.as_str()),
             trail: Vec::with_capacity(4),
-        };
-        let outcome = self.route_and_permit(&mut call);
-        Decision { outcome, trail: call.trail, generation: self.generation.clone() }
+        }
     }
 
     fn route_and_permit(&self, call: &mut Call<'_>) -> Result<Destination, Denial> {
@@ -333,6 +337,13 @@ impl Table {
         let rows =
             call.contract.zip(name).map_or(&[][..], |key| with_key(&self.routes, Route::key, &key));
         choose(call, via, address, rows)
+    }
+
+    /// Whether the caller may call the contract at the address at all, wherever that leads: for what
+    /// belongs to a case that is already here when its unit takes no new ones any longer.
+    #[must_use]
+    pub fn permits(&self, question: &Question<'_>) -> bool {
+        self.is_permitted(&mut self.call(question, clock::swedish_day(question.at)))
     }
 
     fn is_permitted(&self, call: &mut Call<'_>) -> bool {

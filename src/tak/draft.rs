@@ -178,14 +178,7 @@ impl Draft {
     fn read(&mut self, file: u16, text: &str, found: &mut Findings) -> bool {
         let lines = Lines::of(file, text);
         let (table, faults) = DeTable::parse_recoverable(text);
-        for fault in &faults {
-            let at = fault.span().map_or(0, |it| it.start);
-            found.error(
-                lines.place(at),
-                format!("not TOML: {}", fault.message().replace('\n', " ")),
-                "this line or the one before it is not finished or not closed".to_owned(),
-            );
-        }
+        let before = found.len();
         let top = Fields::top(table.get_ref(), &lines, !faults.is_empty());
         top.only(&TOP, found);
         if let Some(fields) = top.table("platform", "[platform]", found) {
@@ -211,6 +204,7 @@ impl Draft {
             let row = self.permission(&fields, found);
             self.permissions.extend(row);
         }
+        not_toml(&faults, &lines, before, found);
         faults.is_empty()
     }
 
@@ -332,6 +326,26 @@ fn target(fields: &Fields<'_>, f: &mut Findings) -> Option<TargetDraft> {
             }
             system::checked_url("address", fields.what, &it, f).map(TargetDraft::Url)
         }
+    }
+}
+
+/// Tells the syntax errors of a file, in place of what they led to on their lines.
+fn not_toml(faults: &[toml::de::Error], lines: &Lines<'_>, before: usize, f: &mut Findings) {
+    let places: Vec<Place> =
+        faults.iter().map(|it| lines.place(it.span().map_or(0, |it| it.start))).collect();
+    f.forget(before, &places.iter().map(|it| it.line()).collect());
+    for (fault, place) in faults.iter().zip(places) {
+        let message = fault.message().replace('\n', " ");
+        let hint = if message.contains("duplicate key") {
+            "the same key is there twice: remove one"
+        } else if message.contains("date") {
+            "write a day that exists, as 2026-01-31"
+        } else if message.contains("must be quoted") {
+            "write a value, in quotes where it is a text"
+        } else {
+            "this line or the one before it is not finished or not closed"
+        };
+        f.error(place, format!("not TOML: {message}"), hint.to_owned());
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a routing configuration, and exactly where.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -118,6 +119,20 @@ impl Findings {
     /// Whether further findings are only counted, so that hints need not be looked for.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() >= limits::TAK_FINDINGS_MAX
+    }
+
+    /// Forgets what was found, after the first `keep` findings, on one of these lines.
+    pub(super) fn forget(&mut self, keep: usize, lines: &BTreeSet<u32>) {
+        let later = self.found.split_off(keep.min(self.found.len()));
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            later.into_iter().partition(|(place, ..)| lines.contains(&place.line()));
+        let errors = gone.iter().filter(|(_, it, ..)| *it == Severity::Error).count();
+        self.errors = self.errors.saturating_sub(errors);
+        self.found.extend(kept);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
     }
 
     fn file(&self, place: Place) -> &str {

@@ -35,12 +35,13 @@ pub(super) struct Fields<'t> {
     pub(super) place: Place,
     /// The file has syntax errors: what is missing may only have been unreadable.
     broken: bool,
+    is_top: bool,
 }
 
 impl<'t> Fields<'t> {
     /// The top of a file.
     pub(super) fn top(table: &'t DeTable<'t>, lines: &'t Lines<'t>, broken: bool) -> Self {
-        Self { table, lines, what: "the file", place: lines.place(0), broken }
+        Self { table, lines, what: "the file", place: lines.place(0), broken, is_top: true }
     }
 
     /// Finds keys that nobody knows, and the nearest that somebody does.
@@ -52,6 +53,8 @@ impl<'t> Fields<'t> {
             }
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
+                // After a heading that could not be read, its keys stand where they do not belong.
+                None if self.broken && self.is_top => continue,
                 None => format!("known here: {}", known.join(", ")),
             };
             let place = self.lines.place(key.span().start);
@@ -277,7 +280,7 @@ impl<'t> Fields<'t> {
         for item in items.iter() {
             let place = self.lines.place(item.span().start);
             match item.get_ref().as_table() {
-                Some(table) => tables.push(Self { table, what, place, ..*self }),
+                Some(table) => tables.push(Self { table, what, place, is_top: false, ..*self }),
                 None => self.wrong_type(key, place, item.get_ref(), what, f),
             }
         }
@@ -288,7 +291,7 @@ impl<'t> Fields<'t> {
     pub(super) fn table(&self, key: &str, what: &'static str, f: &mut Findings) -> Option<Self> {
         let (value, place) = self.get(key)?;
         if let DeValue::Table(table) = value {
-            return Some(Self { table, what, place, ..*self });
+            return Some(Self { table, what, place, is_top: false, ..*self });
         }
         let want = format!("{what}, with one bracket: there is only one");
         self.wrong_type(key, place, value, &want, f);

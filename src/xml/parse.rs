@@ -1,5 +1,6 @@
 //! The strict pass: from text to a tree.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use quick_xml::events::attributes::Attribute as RawAttribute;
@@ -17,7 +18,8 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
     }
     let mut reader = NsReader::from_str(text);
     reader.config_mut().check_comments = true;
-    let mut tree = Tree { text, records: Vec::new(), namespaces: Vec::new(), open: Vec::new() };
+    let mut tree =
+        Tree { text, records: Vec::new(), namespaces: BTreeMap::new(), open: Vec::new() };
     loop {
         let at = offset(reader.buffer_position());
         let event = reader
@@ -45,7 +47,7 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
                 tree.text(character.encode_utf8(&mut [0; 4]), at, true)?;
             }
             Event::Comment(_) => {}
-            Event::Decl(_) if at == 0 => {}
+            Event::Decl(_) if at == 0 && is_declaration(text.get(tag).unwrap_or_default()) => {}
             Event::Decl(_) | Event::PI(_) => return Err(XmlError::Instruction(at)),
             Event::DocType(_) => return Err(XmlError::Doctype),
             Event::Eof => break,
@@ -57,7 +59,8 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
 struct Tree<'t> {
     text: &'t str,
     records: Vec<Record>,
-    namespaces: Vec<String>,
+    /// Each with its place in the document's list.
+    namespaces: BTreeMap<String, usize>,
     open: Vec<Open>,
 }
 
@@ -123,11 +126,12 @@ impl Tree<'_> {
     }
 
     fn intern(&mut self, namespace: &str) -> usize {
-        let known = self.namespaces.iter().position(|it| it == namespace);
-        known.unwrap_or_else(|| {
-            self.namespaces.push(namespace.to_owned());
-            self.namespaces.len() - 1
-        })
+        if let Some(known) = self.namespaces.get(namespace) {
+            return *known;
+        }
+        let place = self.namespaces.len();
+        self.namespaces.insert(namespace.to_owned(), place);
+        place
     }
 
     fn end(&mut self, end: usize) -> Result<(), XmlError> {
@@ -161,7 +165,11 @@ impl Tree<'_> {
             }
         }
         let root = self.records.first().cloned().ok_or(XmlError::Unfinished)?;
-        Ok(Document { records: self.records, namespaces: self.namespaces, root })
+        let mut namespaces: Vec<(usize, String)> =
+            self.namespaces.into_iter().map(|(name, place)| (place, name)).collect();
+        namespaces.sort_unstable();
+        let namespaces = namespaces.into_iter().map(|(_, name)| name).collect();
+        Ok(Document { records: self.records, namespaces, root })
     }
 }
 
@@ -185,7 +193,10 @@ fn attributes(
         if let Some(declared) = attribute.key.as_namespace_binding() {
             declarations += 1;
             let named = matches!(declared, PrefixDeclaration::Named(_));
-            if value == XMLNS || named && value.is_empty() {
+            // quick-xml compares names of namespaces as written: one that is not written as it is
+            // would be another here than to the next reader.
+            let as_written = value == attribute.value;
+            if value == XMLNS || named && value.is_empty() || !as_written {
                 return Err(XmlError::Namespace(at));
             }
         } else {
@@ -215,7 +226,7 @@ fn is_spaced(attributes: &str) -> bool {
         let quote = rest.as_bytes().get(rest.len() - value.len() - 1);
         let quote = if quote == Some(&b'"') { '"' } else { '\'' };
         let Some((_, after)) = value.split_once(quote) else { return true };
-        if after.starts_with(|c: char| !matches!(c, ' ' | '\t' | '\r' | '\n' | '/')) {
+        if after.starts_with(|c: char| !is_space(c) && c != '/') {
             return false;
         }
         rest = after;
@@ -239,6 +250,53 @@ fn attribute_value(attribute: &RawAttribute<'_>, at: usize) -> Result<String, Xm
         value.push_str(&plain(rest));
     }
     Ok(value)
+}
+
+/// Whether a text has a form.
+type Form = fn(&str) -> bool;
+
+/// Whether the text is an XML declaration: version 1.something, then perhaps encoding, then perhaps
+/// standalone. quick-xml takes anything between the marks.
+fn is_declaration(text: &str) -> bool {
+    let inside = text.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>"));
+    let Some(inside) = inside.filter(|it| is_spaced(it)) else { return false };
+    let mut rest = inside;
+    let parts: [(&str, Form); 3] = [
+        ("version", is_version),
+        ("encoding", is_encoding),
+        ("standalone", |it| matches!(it, "yes" | "no")),
+    ];
+    for (name, is_right) in parts {
+        match pseudo_attribute(rest, name) {
+            Some((value, after)) if is_right(value) => rest = after,
+            Some(_) => return false,
+            None if name == "version" => return false,
+            None => {}
+        }
+    }
+    rest.chars().all(is_space)
+}
+
+fn is_version(text: &str) -> bool {
+    let minor = text.strip_prefix("1.").unwrap_or_default();
+    !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_encoding(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// The value of ` name="value"` at the start of a text, and what comes after.
+fn pseudo_attribute<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
+    let rest = text.strip_prefix(is_space)?.trim_start_matches(is_space).strip_prefix(name)?;
+    let rest = rest.trim_start_matches(is_space).strip_prefix('=')?.trim_start_matches(is_space);
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    rest.get(1..)?.split_once(quote)
+}
+
+const fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {

@@ -74,6 +74,7 @@ fn what_is_not_well_formed_is_refused() {
         "<b:a/>",
         "<a xmlns:b='x' xmlns:c='x' b:d='1' c:d='2'/>",
         "<a xmlns:b=''/>",
+        "<a xmlns='urn:&#97;'/>",
         "<a xmlns:b='http://www.w3.org/2000/xmlns/'/>",
         "<a><!-- x -- y --></a>",
         "<a><![CDATA[</a>",
@@ -94,6 +95,35 @@ fn what_is_not_well_formed_is_refused() {
     ];
     for text in faults {
         assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_declaration_is_whole_or_refused() {
+    for text in [
+        "<?xml version='1.0'?>",
+        "<?xml\tversion = \"1.0\"\nencoding='UTF-8' standalone='yes' ?>",
+        "<?xml version='1.1' standalone='no'?>",
+    ] {
+        assert!(parse(&format!("{text}<a/>")).is_ok(), "{text}");
+    }
+    for text in [
+        "<?xml?>",
+        "<?xml ?>",
+        "<?xml encoding='UTF-8'?>",
+        "<?xml version='2.0'?>",
+        "<?xml version='1.'?>",
+        "<?xml version='1.0' encodig='x'?>",
+        "<?xml version='1.0' encoding=''?>",
+        "<?xml version='1.0'encoding='UTF-8'?>",
+        "<?xml version='1.0' standalone='maybe'?>",
+        "<?xml encoding='UTF-8' version='1.0'?>",
+        "<?xml version='1.0\"?>",
+        "<?xml version='1.0' x?>",
+        "<?XML version='1.0'?>",
+        "<?xml version=1.0?>",
+    ] {
+        assert!(parse(&format!("{text}<a/>")).is_err(), "{text}");
     }
 }
 
@@ -154,6 +184,17 @@ fn elements_attributes_and_declarations_have_bounds() {
     let name = "a".repeat(limits::XML_NAME_BYTES_MAX);
     assert!(parse(&format!("<{name}/>")).is_ok());
     assert!(parse(&format!("<{name}a/>")).is_err());
+}
+
+#[test]
+fn a_namespace_on_every_element_costs_no_more_than_the_elements() {
+    let one = |n: usize| format!("<a xmlns='urn:{}{n}'/>", "x".repeat(70));
+    let all: String = (0..limits::XML_ELEMENTS_MAX - 1).map(one).collect();
+    let began = std::time::Instant::now();
+    let document = parse(&format!("<r>{all}</r>")).unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    let last = document.root().children().last().unwrap();
+    assert!(last.namespace().ends_with("x9998"));
 }
 
 #[test]

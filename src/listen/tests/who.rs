@@ -103,7 +103,6 @@ async fn a_revoked_caller_ends_on_open_connections_and_new_ones_and_others_go_on
         assert_eq!(open.tls.as_ref().unwrap().reload(made.now()).changed, [Part::Lists]);
         assert!(closes(&mut idle, MOMENT).await, "the idle connection was left open");
         open.echo.go.notify_one();
-        // What was begun is answered, whether or not its own task has heard of the change yet.
         let (head, _) = receive(&mut busy).await.unwrap();
         assert!(head.contains("connection: close"), "{head}");
         assert!(closes(&mut busy, MOMENT).await);

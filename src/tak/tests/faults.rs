@@ -44,7 +44,29 @@ fn about_the_base_there_is_nothing_to_say() {
 fn what_is_not_toml_is_found_by_line_and_does_not_hide_the_rest() {
     found(
         "[[route]]\ncontract = ¤\nlogical_address = \"*\"\n[[system]]\n¤nmae = \"x\"\n",
-        &[(Error, "not TOML", "not finished"), (Error, "no key \"nmae\"", "\"name\"")],
+        &[(Error, "not TOML", "write a value"), (Error, "no key \"nmae\"", "\"name\"")],
+    );
+}
+
+#[test]
+fn what_a_syntax_error_leads_to_is_not_told_beside_it() {
+    found(
+        "[[route]¤\ncontract = \"urn:a:BResponder:1\"\n",
+        &[(Error, "unclosed array table", "not closed")],
+    );
+    found(
+        "[[route]]\ncontract = ¤urn:a:B\nlogical_address = \"*\"\nsystem = \"region\"\n\
+         from = ¤2026-02-30\n",
+        &[(Error, "must be quoted", "in quotes"), (Error, "invalid date", "a day that exists")],
+    );
+    found(
+        "[[route]]\ncontract = \"urn:a:BResponder:1\"\n¤contract = \"x\"\n",
+        &[(Error, "duplicate key", "twice")],
+    );
+    // Lines may end as on Windows.
+    found(
+        "\r\n[[route]]\r\n¤kontract = \"x\"\r\nsystem = [¤\r\n",
+        &[(Error, "kontract", "contract"), (Error, "not TOML", "")],
     );
 }
 

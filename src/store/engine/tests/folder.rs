@@ -123,3 +123,33 @@ fn newest_segment(dir: &Path) -> PathBuf {
     let entries = fs::read_dir(dir.join("journal")).unwrap();
     entries.map(|entry| entry.unwrap().path()).max().unwrap()
 }
+
+#[tokio::test]
+async fn views_that_have_lost_one_entry_without_a_word_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open_in(dir.path()).unwrap();
+    for n in 0..20 {
+        put(&engine, &format!("key{n}={n}")).await.unwrap();
+    }
+    engine.close().await;
+    let db = sled::open(dir.path().join("views")).unwrap();
+    assert!(db.remove("key7").unwrap().is_some());
+    db.flush().unwrap();
+    drop(db);
+    let (engine, report) = open_in(dir.path()).unwrap();
+    let why = "the view database does not hold what was written to it".to_owned();
+    assert_eq!(report.views, ViewsReport::Rebuilt { why, records: 20 });
+    assert_eq!(value(&engine, "key7").as_deref(), Some("7"));
+    assert!(dir.path().join("views.old").is_dir(), "one old copy is kept");
+    engine.close().await;
+}
+
+#[tokio::test]
+async fn nobody_else_on_the_machine_can_look_into_the_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let (engine, _) = open_in(&store).unwrap();
+    assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o700);
+    engine.close().await;
+}

@@ -67,7 +67,7 @@ async fn step(engine: &Engine, ground: &Ground, dice: &mut Dice, promised: &mut 
 #[tokio::test]
 async fn in_no_life_is_a_promise_broken() {
     let mut kept_promises = 0;
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut dice = Dice(seed);
         let mut ground = Ground::new();
         let mut promised = Promised::new();
@@ -92,5 +92,5 @@ async fn in_no_life_is_a_promise_broken() {
         }
         kept_promises += promised.len();
     }
-    assert!(kept_promises > 1000, "{kept_promises}");
+    assert!(kept_promises > 500, "{kept_promises}");
 }

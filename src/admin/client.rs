@@ -1,0 +1,54 @@
+//! The other end of the admin door: one call, and what the gateway said.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The longest an operator's call takes: a reload of a national routing configuration.
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Why a call gave nothing, for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(
+        "no gateway answers at {url}: {cause}; start one with `klagomal serve`, or name its admin \
+         door with --admin"
+    )]
+    NoGateway { url: String, cause: String },
+    /// The gateway said no, and why.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the gateway's answer cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+}
+
+/// Calls the admin door at `url`: a POST where there is a body, else a GET.
+///
+/// # Errors
+/// When nobody answers, or the gateway refuses.
+pub async fn call(url: &str, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    let unreachable = |error: reqwest::Error| ClientError::NoGateway {
+        url: url.to_owned(),
+        cause: crate::telemetry::Chain(&error).to_string(),
+    };
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(TIME_MAX).build().map_err(unreachable)?;
+    let request = match body {
+        Some(body) => client
+            .post(format!("{url}{path}"))
+            .header("content-type", "application/json")
+            .body(body.to_string()),
+        None => client.get(format!("{url}{path}")),
+    };
+    let answer = request.send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let text = answer.text().await.map_err(unreachable)?;
+    if !status.is_success() {
+        let why = serde_json::from_str::<Value>(&text).ok();
+        let why = why.as_ref().and_then(|it| it.get("error")).and_then(Value::as_str);
+        return Err(ClientError::Refused(
+            why.map_or_else(|| format!("the gateway answered {status}: {text}"), str::to_owned),
+        ));
+    }
+    serde_json::from_str(&text).map_err(ClientError::Unreadable)
+}
