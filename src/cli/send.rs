@@ -78,6 +78,10 @@ impl From<End> for ExitCode {
 
 impl Send {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        Ok(self.send(out)?.into())
+    }
+
+    fn send(self, out: &mut dyn Write) -> Result<End, Failed> {
         let mut content = read(&self.fixture)?;
         if self.new_ids {
             let new = envelope::with_new_ids(&content, self.case_id.as_deref())
@@ -92,7 +96,7 @@ impl Send {
         let producer = self.producer()?;
         let call = self.call(content, head.as_ref())?;
         let seen = block_on(producer.call(call))?;
-        Ok(show(&seen, head.as_ref(), self.raw, out)?.into())
+        Ok(show(&seen, head.as_ref(), self.raw, out)?)
     }
 
     fn producer(&self) -> Result<Producer, Failed> {
@@ -261,4 +265,104 @@ fn show_result(code: ResultCode, text: Option<&str>, out: &mut dyn Write) -> io:
         ResultCode::Ok | ResultCode::Info => End::Done,
         ResultCode::Error => End::Refused,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::id::HsaId;
+    use crate::simulators::{Course, Place, Region, RegionSettings};
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        send: Send,
+    }
+
+    const CASE: &str = "fixtures/ProcessComplaint/new-case-to-built-in-store.request.xml";
+
+    /// A region on plain HTTP, and the runtime that it lives on.
+    fn region() -> (Runtime, Region) {
+        let runtime = Runtime::new().unwrap();
+        let id = |text| HsaId::parse(text).unwrap();
+        let place = Place {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            control: None,
+            clock: Arc::new(SystemClock),
+        };
+        let (platform, handler) = (id("SE0000000000-1177"), id("SE0000000000-H1"));
+        let settings = RegionSettings::new(place, None, platform, handler);
+        let region = runtime.block_on(Region::start(settings)).unwrap();
+        (runtime, region)
+    }
+
+    fn run(to: &str, words: &[&str]) -> (Result<End, String>, String) {
+        let line = [&["send", "--to", to], words].concat();
+        let mut out = Vec::new();
+        let end = Line::parse_from(line).send.send(&mut out).map_err(|Failed(why)| why);
+        (end, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_kind_of_answer_is_told_in_words_and_has_its_exit_code() {
+        let (_runtime, region) = region();
+        let to = region.url();
+        let (end, text) = run(&to, &[CASE]);
+        assert_eq!(end, Ok(End::Done));
+        assert!(text.contains("HTTP 200 (") && text.contains("result: OK\n"), "{text}");
+        assert!(text.contains("registration number: REGION-000001\n"), "{text}");
+        let (end, text) = run(&to, &[CASE]);
+        assert_eq!(end, Ok(End::Done));
+        assert!(text.contains("result: INFO\n") && text.contains("ALREADY_RECEIVED"), "{text}");
+        let (end, text) = run(&to, &["fixtures/ProcessComplaint/description-too-long.request.xml"]);
+        assert_eq!(end, Ok(End::Refused));
+        assert!(text.contains("error code: VALIDATION_ERROR\n"), "{text}");
+        let (end, text) = run(&to, &["fixtures/hostile/doctype.request.xml"]);
+        assert_eq!(end, Ok(End::Refused));
+        assert!(text.contains("fault: Client\ntext: VP015"), "{text}");
+        region.behave(Course::first(&["http:503".parse().unwrap(), "close".parse().unwrap()]));
+        let (end, text) = run(&to, &[CASE]);
+        assert_eq!(end, Ok(End::Refused));
+        assert!(text.contains("HTTP 503") && text.contains("it begins: <html>"), "{text}");
+        let (end, text) = run(&to, &[CASE]);
+        assert_eq!(end, Ok(End::NoAnswer));
+        assert!(text.contains("whether the message was taken is not known"), "{text}");
+        let (end, text) = run("https://localhost:1/", &[CASE]);
+        assert_eq!(end, Ok(End::NoAnswer));
+        assert!(text.contains("not sent") && text.contains("no certificate"), "{text}");
+    }
+
+    #[test]
+    fn new_ids_are_shown_and_a_case_is_gone_on_with() {
+        let (_runtime, region) = region();
+        let to = region.url();
+        for _ in 0..2 {
+            let (end, text) = run(&to, &[CASE, "--new-ids"]);
+            assert_eq!(end, Ok(End::Done));
+            assert!(text.starts_with("messageId: ") && text.contains("\nresult: OK\n"), "{text}");
+        }
+        assert_eq!(run(&to, &[CASE, "--new-ids", "--case-id", "ett"]).0, Ok(End::Done));
+        let received = region.received();
+        assert_eq!(received.len(), 3);
+        let case = received.last().and_then(|it| it.case_id.clone()).unwrap();
+        assert_eq!(case.extension.as_deref(), Some("ett"));
+    }
+
+    #[test]
+    fn the_raw_answer_and_the_headers_of_the_call_are_passed_on_as_they_are() {
+        let (_runtime, region) = region();
+        let to = region.url();
+        let header = "x-rivta-original-serviceconsumer-hsaid: SE0000000000-1177";
+        let (_, text) = run(&to, &[CASE, "--raw", "--header", header]);
+        assert!(text.contains("<c:resultCode>OK</c:resultCode>"), "{text}");
+        assert_eq!(region.received()[0].original_consumer.as_deref(), Some("SE0000000000-1177"));
+        let (end, _) = run(&to, &[CASE, "--header", "nothing"]);
+        assert!(end.unwrap_err().contains("no colon"));
+        let (end, _) = run(&to, &["no-such-file.xml"]);
+        assert!(end.unwrap_err().starts_with("no-such-file.xml cannot be read"));
+    }
 }

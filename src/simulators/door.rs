@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::id::HsaId;
 use crate::limits;
 use crate::listen::{self, Body, BoxError, Connection, PeerState, Service};
-use crate::rivta::{ErrorCode, FileSeen};
+use crate::rivta::{Answer, ErrorCode, FileSeen, Interaction};
 use crate::soap::{Fault, FaultCode, Head, MessageReader, ReadError, Skeleton};
 use crate::store::blobs::Blobs;
 use crate::telemetry::Chain;
@@ -42,6 +42,28 @@ pub(super) struct Received {
     pub(super) at: Timestamp,
 }
 
+/// An answer of a contract.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) envelope: String,
+    /// For the log: the result in a few words.
+    pub(super) outcome: String,
+}
+
+impl Reply {
+    pub(super) fn of(answer: &Answer, interaction: Interaction) -> Self {
+        Self { envelope: answer.write(interaction), outcome: in_words(answer) }
+    }
+}
+
+/// As `INFO ALREADY_RECEIVED`: nothing of the message.
+pub(super) fn in_words(answer: &Answer) -> String {
+    let code = answer.error_code.map_or("", ErrorCode::as_str);
+    let subcode = answer.subcode.as_deref().unwrap_or_default();
+    let words = [answer.result_code.as_str(), code, subcode];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// What a simulator is behind its door.
 pub(super) trait Contracts: Send + Sync + 'static {
     /// What it is called in the log.
@@ -52,8 +74,8 @@ pub(super) trait Contracts: Send + Sync + 'static {
     /// For a call of this kind.
     fn behaviour(&self, head: &Head) -> Behaviour;
 
-    /// Processes a message; the answer's envelope.
-    fn process(&self, call: Received, behaviour: Behaviour) -> Result<String, Fault>;
+    /// Processes a message.
+    fn process(&self, call: Received, behaviour: Behaviour) -> Result<Reply, Fault>;
 
     /// The contract's own answer that says `ERROR`, where it has one.
     fn error(&self, head: &Head, code: ErrorCode) -> Option<String>;
@@ -170,10 +192,10 @@ impl<C: Contracts> Service for Door<C> {
                 let behaviour = self.contracts.behaviour(&call.head);
                 let response = self.act(behaviour, call).await;
                 let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let status = response.status().as_u16();
+                let outcome = outcome(&response);
                 tracing::info!(
                     simulator = C::NAME, caller, operation = visible(&operation), address,
-                    %behaviour, status, ms, "call"
+                    %behaviour, outcome, ms, "call"
                 );
                 response
             }
@@ -255,7 +277,11 @@ impl<C: Contracts> Door<C> {
 
     fn process(&self, call: Received, behaviour: Behaviour) -> Response<Body> {
         match self.contracts.process(call, behaviour) {
-            Ok(answer) => with(StatusCode::OK, XML, answer),
+            Ok(reply) => {
+                let mut response = with(StatusCode::OK, XML, reply.envelope);
+                response.extensions_mut().insert(Told(reply.outcome));
+                response
+            }
             Err(wrong) => fault(&wrong),
         }
     }
@@ -299,7 +325,9 @@ fn told_to(number: Option<u16>) -> Fault {
 }
 
 fn fault(fault: &Fault) -> Response<Body> {
-    with(StatusCode::INTERNAL_SERVER_ERROR, XML, fault.write())
+    let mut response = with(StatusCode::INTERNAL_SERVER_ERROR, XML, fault.write());
+    response.extensions_mut().insert(Told(format!("fault: {}", fault.string)));
+    response
 }
 
 pub(super) fn with(
@@ -315,7 +343,18 @@ pub(super) fn with(
 
 /// A response whose body fails at once: the connection ends before a byte of it is written.
 fn closed() -> Response<Body> {
-    Response::new(UnsyncBoxBody::new(Cut))
+    let mut response = Response::new(UnsyncBoxBody::new(Cut));
+    response.extensions_mut().insert(Told("closed".to_owned()));
+    response
+}
+
+/// What a response says, for the log.
+#[derive(Debug, Clone)]
+struct Told(String);
+
+fn outcome(response: &Response<Body>) -> String {
+    let told: Option<&Told> = response.extensions().get();
+    told.map_or_else(|| format!("HTTP {}", response.status().as_u16()), |told| told.0.clone())
 }
 
 #[derive(Debug)]

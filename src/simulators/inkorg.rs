@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::behaviour::Behaviours;
 use super::control::{Control, Controlled};
-use super::door::{Contracts, Open, Received};
+use super::door::{Contracts, Open, Received, Reply};
 use super::files::Folder;
 use super::{Behaviour, Course, Place, StartError};
 use crate::limits;
@@ -51,6 +51,7 @@ impl InkorgSettings {
 
 /// A message in a citizen's inbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InboxItem {
     /// Whose inbox: a test number.
     pub person: String,
@@ -186,7 +187,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_active_user(&self, call: &Received) -> Result<String, Fault> {
+    fn is_active_user(&self, call: &Received) -> Result<Reply, Fault> {
         let person = read_is_active_user(&call.skeleton.text).map_err(|error| malformed(&error))?;
         let mut state = self.state();
         let active = !state.inactive.contains(&person);
@@ -196,10 +197,13 @@ impl Inner {
         }
         drop(state);
         let methods = if active { vec![Notification::Email] } else { Vec::new() };
-        write_user_status(&UserStatus { active, methods }).map_err(|error| unwritten(&error))
+        let outcome = if active { "active" } else { "not active" }.to_owned();
+        let envelope = write_user_status(&UserStatus { active, methods });
+        let envelope = envelope.map_err(|error| unwritten(&error))?;
+        Ok(Reply { envelope, outcome })
     }
 
-    fn add_message(&self, call: &Received) -> Result<String, Fault> {
+    fn add_message(&self, call: &Received) -> Result<Reply, Fault> {
         let message = read_message(&call.skeleton.text).map_err(|error| malformed(&error))?;
         let mut state = self.state();
         let mut result = InboxResult {
@@ -218,7 +222,9 @@ impl Inner {
             state.put(message, call)?;
         }
         drop(state);
-        write_result(&result).map_err(|error| unwritten(&error))
+        let outcome = result.result_code.as_str().to_owned();
+        let envelope = write_result(&result).map_err(|error| unwritten(&error))?;
+        Ok(Reply { envelope, outcome })
     }
 }
 
@@ -268,7 +274,7 @@ impl Contracts for Inner {
         }
     }
 
-    fn process(&self, call: Received, _: Behaviour) -> Result<String, Fault> {
+    fn process(&self, call: Received, _: Behaviour) -> Result<Reply, Fault> {
         match call.head.contract.as_str() {
             IS_ACTIVE_USER => self.is_active_user(&call),
             ADD_MESSAGE => self.add_message(&call),

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::behaviour::Behaviours;
 use super::control::{Control, Controlled};
-use super::door::{Contracts, Open, Received, client};
+use super::door::{Contracts, Open, Received, Reply, client};
 use super::files::{self, Folder};
 use super::inkorg::{full, malformed, not_here};
 use super::post::{self, Post};
@@ -134,11 +134,7 @@ impl Portal {
     /// # Errors
     /// When it cannot be kept.
     pub async fn attachment(&self, number: usize, bytes: usize) -> Result<Attachment, SendError> {
-        let seed = u64::try_from(number).unwrap_or_default();
-        let content = sample::pdf(bytes, seed);
-        let kept = files::keep(&self.inner.folder.blobs, content).await;
-        let (sha256, bytes) = kept.map_err(|error| SendError::file(&error))?;
-        Ok(sample::attachment(number, &sha256, bytes))
+        self.inner.attachment(number, bytes).await
     }
 
     /// Sends a message, once, to the unit `address`.
@@ -173,6 +169,13 @@ impl Portal {
 }
 
 impl Inner {
+    async fn attachment(&self, number: usize, bytes: usize) -> Result<Attachment, SendError> {
+        let seed = u64::try_from(number).unwrap_or_default();
+        let kept = files::keep(&self.folder.blobs, sample::pdf(bytes, seed)).await;
+        let (sha256, bytes) = kept.map_err(|error| SendError::file(&error))?;
+        Ok(sample::attachment(number, &sha256, bytes))
+    }
+
     async fn send(
         &self,
         message: &ProcessComplaint,
@@ -193,9 +196,8 @@ impl Inner {
         let mut message = sample::complaint(&unit, county, self.clock.now());
         if let ([bytes], FromComplainant::Complaint(complaint)) = (rest, &mut message.content) {
             let bytes = bytes.parse().map_err(|_| "the bytes are no number".to_owned())?;
-            let kept = files::keep(&self.folder.blobs, sample::pdf(bytes, 1)).await;
-            let (sha256, bytes) = kept.map_err(|error| error.to_string())?;
-            complaint.attachments.push(sample::attachment(1, &sha256, bytes));
+            let file = self.attachment(1, bytes).await.map_err(|error| error.to_string())?;
+            complaint.attachments.push(file);
         }
         let outcome = self.send(&message, &unit).await.map_err(|error| error.to_string())?;
         let number = outcome.answer().and_then(|answer| answer.registration_number.clone());
@@ -212,13 +214,13 @@ impl Contracts for Inner {
         self.course.take()
     }
 
-    fn process(&self, call: Received, _: Behaviour) -> Result<String, Fault> {
+    fn process(&self, call: Received, _: Behaviour) -> Result<Reply, Fault> {
         let interaction = Interaction::ProcessComplaintHandling;
         let reading = match rivta::read(&call.skeleton, &call.files) {
             Ok(reading) => reading,
             Err(error @ Rejection::Malformed { .. }) => return Err(malformed(&error)),
             Err(Rejection::Invalid { field, rule }) => {
-                return Ok(invalid(&format!("{field}: {rule}")).write(interaction));
+                return Ok(Reply::of(&invalid(&format!("{field}: {rule}")), interaction));
             }
         };
         let Request::Handling(handling) = reading.request else {
@@ -236,7 +238,7 @@ impl Contracts for Inner {
                 answer
             }
         };
-        Ok(answer.write(interaction))
+        Ok(Reply::of(&answer, interaction))
     }
 
     fn error(&self, _: &Head, code: ErrorCode) -> Option<String> {

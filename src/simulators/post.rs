@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use uuid::Uuid;
 
+use super::door::in_words;
 use crate::limits;
 use crate::producer::{
     self, Body, Call, ErrorCode as Told, Judgement, Producer, Seen, Side, SoapReading, judge,
@@ -75,13 +76,7 @@ impl Outcome {
     #[must_use]
     pub fn summary(&self) -> String {
         match (&self.seen, &self.answer) {
-            (_, Some(Ok(answer))) => {
-                let code = answer.error_code.map_or("", ErrorCode::as_str);
-                let subcode = answer.subcode.as_deref().unwrap_or_default();
-                let words = [answer.result_code.as_str(), code, subcode];
-                let words = words.into_iter().filter(|word| !word.is_empty());
-                words.collect::<Vec<_>>().join(" ")
-            }
+            (_, Some(Ok(answer))) => in_words(answer),
             (_, Some(Err(NotAnswer::Fault(fault)))) => format!("fault: {}", fault.string),
             (Seen::Answered(answer), _) => format!("HTTP {} without an answer", answer.status),
             (Seen::NotSent { why, .. }, _) => format!("not sent: {why}"),

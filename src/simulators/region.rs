@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::behaviour::Behaviours;
 use super::control::{Control, Controlled};
-use super::door::{Contracts, Open, Received, client};
+use super::door::{Contracts, Open, Received, Reply, client};
 use super::files::{self, Folder};
 use super::inkorg::{full, malformed, not_here};
 use super::portal::{again, error, invalid, reused, taken};
@@ -283,14 +283,14 @@ impl Inner {
         message: Message,
         content: &FromComplainant,
         twice: bool,
-    ) -> Result<String, Fault> {
+    ) -> Result<Reply, Fault> {
         let interaction = Interaction::ProcessComplaint;
         let Some(case_id) = message.case_id.clone() else { return Err(full()) };
         let mut message = message;
         let mut state = self.state();
         match state.received.known(&message) {
-            Known::Again(first) => return Ok(again(&first).write(interaction)),
-            Known::Reused => return Ok(reused().write(interaction)),
+            Known::Again(first) => return Ok(Reply::of(&again(&first), interaction)),
+            Known::Reused => return Ok(Reply::of(&reused(), interaction)),
             Known::New if state.received.is_full() => return Err(full()),
             Known::New => {}
         }
@@ -302,7 +302,7 @@ impl Inner {
             }
             FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_) => {
                 let Some(number) = state.cases.number(&case_id) else {
-                    return Ok(error(ErrorCode::NotFound).write(interaction));
+                    return Ok(Reply::of(&error(ErrorCode::NotFound), interaction));
                 };
                 let withdrawn = matches!(content, FromComplainant::Withdrawal(_));
                 state.cases.go_on(&case_id, withdrawn && self.post.is_some());
@@ -310,14 +310,14 @@ impl Inner {
             }
         };
         message.registration_number = Some(number);
-        let answer = taken(&message).write(interaction);
+        let reply = Reply::of(&taken(&message), interaction);
         state.received.add(message);
         let starts = state.cases.starts(&case_id);
         drop(state);
         if starts && let Some(own) = self.own.upgrade() {
             self.tasks.spawn(own.play(case_id));
         }
-        Ok(answer)
+        Ok(reply)
     }
 
     async fn control_step(&self, body: &str) -> Result<Value, String> {
@@ -344,13 +344,13 @@ impl Contracts for Inner {
         self.course.take()
     }
 
-    fn process(&self, call: Received, behaviour: Behaviour) -> Result<String, Fault> {
+    fn process(&self, call: Received, behaviour: Behaviour) -> Result<Reply, Fault> {
         let reading = match rivta::read(&call.skeleton, &call.files) {
             Ok(reading) => reading,
             Err(error @ Rejection::Malformed { .. }) => return Err(malformed(&error)),
             Err(Rejection::Invalid { field, rule }) => {
                 let answer = invalid(&format!("{field}: {rule}"));
-                return Ok(answer.write(Interaction::ProcessComplaint));
+                return Ok(Reply::of(&answer, Interaction::ProcessComplaint));
             }
         };
         let Request::Complaint(complaint) = reading.request else {

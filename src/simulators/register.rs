@@ -13,6 +13,7 @@ use crate::limits;
 
 /// A message that a simulator has processed. No personal data: texts are there as digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Who called, by its certificate; by `x-rivta-original-serviceconsumer-hsaid` on a door
     /// without TLS.
@@ -46,6 +47,7 @@ pub struct Message {
 
 /// An attachment of a message. Its content lies in the simulator's folder under its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AttachmentSeen {
     pub id: String,
     pub media_type: &'static str,

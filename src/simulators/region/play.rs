@@ -14,6 +14,7 @@ use crate::producer::Judgement;
 
 /// A message of handling that a script sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SentHandling {
     pub case_id: Ii,
     pub message_id: Ii,

@@ -48,7 +48,7 @@ async fn a_message_is_taken_once_and_its_id_never_used_again() {
 
     // Sent at another time, it is still the same message.
     let mut later = message.clone();
-    later.sent = later.sent + jiff::SignedDuration::from_secs(60);
+    later.sent += jiff::SignedDuration::from_secs(60);
     assert_eq!(answer(&send(&portal, &later).await).result_code, ResultCode::Info);
 
     let mut other = sample::withdrawal(&message.case_id, message.sent);
@@ -203,7 +203,7 @@ async fn attachments_lie_in_the_folder_and_a_temporary_one_is_removed() {
     let region = Region::start(settings).await.unwrap();
     let file = region.attachment(1, 1000).await.unwrap();
     stopped(region.stop()).await;
-    let path = kept.join(&file.sha256[..2]).join(&file.sha256);
+    let path = kept.join(file.sha256.get(..2).unwrap()).join(&file.sha256);
     assert_eq!(std::fs::read(path).unwrap(), sample::pdf(1000, 1));
 
     let opened = files::Folder::open(None).unwrap();
@@ -245,6 +245,10 @@ async fn the_platform_and_the_region_are_led_from_outside() {
     let (status, told) = http(portal.control().unwrap(), "POST /step", step).await;
     assert!(status == 200 && told.contains("REGION-000001"), "{told}");
     assert_eq!(region.received()[0].attachments[0].bytes, 5000);
+
+    let (status, why) =
+        http(portal.control().unwrap(), "POST /step", "complaint SE1-1 99 20971521").await;
+    assert!(status == 400 && why.contains("larger than 20971520 bytes"), "{why}");
 
     let control = region.control().unwrap();
     let (status, told) = http(control, "POST /step", "latest reply:2x700").await;
