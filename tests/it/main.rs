@@ -13,4 +13,6 @@
 
 mod support;
 
+mod certificates;
 mod fixtures;
+mod schemas;

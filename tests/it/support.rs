@@ -7,7 +7,7 @@ mod tools;
 mod tree;
 mod world;
 
-pub use http::{Answer, Caller, Connection};
+pub use http::{Answer, Caller, Connection, TLS12, TLS13};
 pub use messages::*;
 pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
 pub use tools::{is_ci, not_run};

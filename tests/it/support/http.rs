@@ -149,6 +149,11 @@ impl Connection {
         Ok(())
     }
 
+    /// What the server showed of itself; after the handshake.
+    pub fn server_certificate(&self) -> Vec<u8> {
+        self.stream.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
     /// Whether the other side closes (or breaks off) without a word within `time`.
     pub fn is_closed_within(&mut self, time: Duration) -> bool {
         self.stream.sock.set_read_timeout(Some(time)).unwrap();

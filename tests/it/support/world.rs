@@ -405,6 +405,32 @@ impl World {
         Answer { status, headers: Vec::new(), body }
     }
 
+    /// How many outgoing messages stand where: state to number, over all systems.
+    pub fn outgoing(&self) -> std::collections::BTreeMap<String, i64> {
+        let status = self.json("/status");
+        let mut all = std::collections::BTreeMap::new();
+        for system in status["systems"].as_array().unwrap() {
+            for (state, number) in system["outgoing"].as_object().unwrap() {
+                *all.entry(state.clone()).or_default() += number.as_i64().unwrap();
+            }
+        }
+        all
+    }
+
+    /// Waits until nothing is owed to anybody that would go by itself.
+    pub fn wait_delivered(&self, within: Duration) {
+        let start = Instant::now();
+        loop {
+            let outgoing = self.outgoing();
+            let left: i64 = ["due", "leased", "waiting"].iter().map(|state| outgoing[*state]).sum();
+            if left == 0 {
+                return;
+            }
+            assert!(start.elapsed() < within, "still owed after {within:?}: {outgoing:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Resident memory, bytes.
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
