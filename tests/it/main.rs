@@ -13,6 +13,7 @@
 
 mod support;
 
+mod campaign;
 mod certificates;
 mod fixtures;
 mod schemas;

@@ -1,6 +1,6 @@
 //! Stand-ins for those whom the gateway calls: each message is kept, each answer is the test's own.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

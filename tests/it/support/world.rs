@@ -417,13 +417,22 @@ impl World {
         all
     }
 
-    /// Waits until nothing is owed to anybody that would go by itself.
+    /// Waits until nothing is owed to anybody any more.
     pub fn wait_delivered(&self, within: Duration) {
+        self.wait_delivered_or_held(within);
+        let stuck = self.json("/outbox");
+        assert_eq!(stuck.as_array().map(Vec::len), Some(0), "a person is asked: {stuck}");
+    }
+
+    /// Waits until what is owed would not move by itself: it has gone, or stands still, or waits for
+    /// what stands still.
+    pub fn wait_delivered_or_held(&self, within: Duration) {
         let start = Instant::now();
         loop {
             let outgoing = self.outgoing();
-            let left: i64 = ["due", "leased", "waiting"].iter().map(|state| outgoing[*state]).sum();
-            if left == 0 {
+            let still = outgoing["unknown"] + outgoing["parked"] + outgoing["held"] > 0;
+            let moving = outgoing["due"] + outgoing["leased"];
+            if moving == 0 && (still || outgoing["waiting"] == 0) {
                 return;
             }
             assert!(start.elapsed() < within, "still owed after {within:?}: {outgoing:?}");
