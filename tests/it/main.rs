@@ -15,5 +15,8 @@ mod support;
 
 mod campaign;
 mod certificates;
+mod disk;
 mod fixtures;
+mod life;
+mod memory;
 mod schemas;

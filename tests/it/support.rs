@@ -7,9 +7,9 @@ mod tools;
 mod tree;
 mod world;
 
-pub use http::{Answer, Caller, Connection, TLS12, TLS13};
+pub use http::{Answer, Caller, Connection, TLS12, TLS13, find};
 pub use messages::*;
 pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
 pub use tools::{is_ci, not_run};
 pub use tree::Node;
-pub use world::{Plan, World, certs, temp};
+pub use world::{World, certs, program, temp};
