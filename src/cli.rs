@@ -3,7 +3,9 @@
 mod admin_door;
 mod certs;
 mod demo;
+mod send;
 mod serve;
+mod simulate;
 mod tak;
 
 use std::io::{self, Write};
@@ -43,6 +45,11 @@ enum Command {
     /// Make test certificates, or take one back.
     #[command(subcommand)]
     Certs(certs::Certs),
+    /// Play the other side: the 1177 platform, a region's own system, or 1177 Inkorg.
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
+    /// Send a message from a file, and show what is answered.
+    Send(send::Send),
 }
 
 /// Why a command came to nothing. The text is whole: what, found, expected, next step.
@@ -86,6 +93,8 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Outbox(outbox) => outbox.run(out),
         Command::Gateway(gateway) => gateway.run(out),
         Command::Certs(certs) => certs.run(out),
+        Command::Simulate(simulate) => simulate.run(out),
+        Command::Send(send) => send.run(out),
     }
 }
 

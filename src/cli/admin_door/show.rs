@@ -34,6 +34,10 @@ pub(super) fn case(value: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "receiver  {} {}", text(case, "receiver"), text(case, "receiver_name"))?;
     for event in value.get("events").and_then(Value::as_array).into_iter().flatten() {
         let what = event.get("event").unwrap_or(&Value::Null);
+        // How sending went stands with each outgoing message below.
+        if ["leased", "tried"].contains(&text(what, "kind")) {
+            continue;
+        }
         writeln!(out, "\n{}  {}", minute(text(event, "at")), text(what, "kind"))?;
         if let Some(why) = event.get("damaged").and_then(Value::as_str) {
             writeln!(
