@@ -24,6 +24,7 @@ use crate::complaint::message::{
     FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
 };
 use crate::id::HsaId;
+use crate::limits;
 use crate::listen::{Body, BodyError, Connection, PeerState, Service, next_chunk};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
@@ -161,7 +162,15 @@ impl Gateway {
     ) -> Result<String, Refusal> {
         let _place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let routing = self.routing.get();
-        let message = self.receive(caller, request, &routing, told).await?;
+        let (head, mut body) = request.into_parts();
+        let received = self.receive(caller, &head.headers, &mut body, &routing, told).await;
+        let message = match received {
+            Ok(message) => message,
+            Err(refusal) => {
+                self.let_finish(&refusal, &mut body).await;
+                return Err(refusal);
+            }
+        };
         let reading = match rivta::read(&message.skeleton, &message.files) {
             Ok(reading) => reading,
             Err(Rejection::Malformed { path, what }) => {
@@ -180,23 +189,36 @@ impl Gateway {
         self.keep(caller, &routing, message, reading, headers, told).await
     }
 
+    /// Lets the sender of a refused message finish, for a bounded time: an answer to somebody who is
+    /// still writing is lost when the connection closes over what was not read.
+    async fn let_finish(&self, refusal: &Refusal, body: &mut Incoming) {
+        if let Refusal::Body(_) = refusal {
+            return;
+        }
+        let mut left = self.message_bytes_max;
+        let rest = async { while let Ok(Some(_)) = next_chunk(body, &mut left).await {} };
+        if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
+            tracing::info!("a refused message was still being sent when its time was up");
+        }
+    }
+
     /// Reads a message while it arrives. The decision is made as soon as its head is there, so that
-    /// what is refused is not read to its end.
+    /// nothing of what is refused is kept.
     async fn receive(
         &self,
         caller: &HsaId,
-        request: http::Request<Incoming>,
+        headers: &HeaderMap,
+        body: &mut Incoming,
         routing: &Routing,
         told: &mut Told,
     ) -> Result<Message, Refusal> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut reader = MessageReader::new(content_type.as_deref())?;
         let mut files = Files::new(self.cases.blobs().clone());
-        let mut body = request.into_body();
         let mut decided = None;
         let mut left = self.message_bytes_max;
-        while let Some(chunk) = next_chunk(&mut body, &mut left).await.map_err(body_refusal)? {
+        while let Some(chunk) = next_chunk(body, &mut left).await.map_err(body_refusal)? {
             let parts = reader.push(&chunk)?;
             if decided.is_none()
                 && let Some(head) = reader.head()
