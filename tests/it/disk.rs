@@ -43,7 +43,10 @@ fn fill(dir: &Path, left: u64) -> PathBuf {
         text.lines().nth(1).unwrap().trim().parse::<u64>().unwrap()
     };
     let bytes = usize::try_from(free.saturating_sub(left)).unwrap();
-    fs::write(&path, vec![1; bytes]).unwrap();
+    match fs::write(&path, vec![1; bytes]) {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+        written => written.unwrap(),
+    }
     path
 }
 
@@ -61,7 +64,7 @@ fn wait_ready(world: &World, status: u16) -> String {
 
 #[test]
 fn a_full_disk_refuses_everything_loses_nothing_and_heals_without_a_restart() {
-    let disk = match Small::mount(48) {
+    let disk = match Small::mount(96) {
         Ok(disk) => disk,
         Err(why) => {
             return not_run(&format!(
@@ -101,14 +104,24 @@ fn a_full_disk_refuses_everything_loses_nothing_and_heals_without_a_restart() {
             refused += 1;
         }
         assert!(refused >= 10, "{refused} refused, {} accepted", accepted.len());
-        let why = wait_ready(&world, 503);
-        assert!(why.contains("store"), "{why}");
+        // Without the guard it is only known when a write has failed, and the journal has room of its
+        // own for small messages.
+        if min_free > 0 {
+            let why = wait_ready(&world, 503);
+            assert!(why.contains("store"), "{why}");
+        }
 
         fs::remove_file(filler).unwrap();
         wait_ready(&world, 200);
         let (outcome, number) = send(60, &pdf);
         assert_eq!(outcome, "OK", "there is room again, without a restart");
         accepted.push((60, (outcome, number)));
+        // The views may have to be made again first, which is said meanwhile.
+        let start = Instant::now();
+        while world.admin("/cases?limit=1").0 != 200 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", world.admin("/cases"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let number_of = |world: &World| world.json("/cases?limit=1000").as_array().unwrap().len();
         assert_eq!(number_of(&world), accepted.len(), "what was refused is not there");
         world.kill();
