@@ -15,8 +15,10 @@ mod support;
 
 mod campaign;
 mod certificates;
+mod clients;
 mod disk;
 mod fixtures;
+mod hostile;
 mod life;
 mod memory;
 mod schemas;
