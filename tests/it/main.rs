@@ -7,6 +7,7 @@
     clippy::string_slice,
     clippy::panic,
     clippy::print_stderr,
+    clippy::disallowed_methods, // threads of their own, on the wall's clock
     clippy::allow_attributes,
     reason = "a test that panics has failed, which is its job"
 )]
@@ -16,6 +17,7 @@ mod support;
 mod campaign;
 mod certificates;
 mod clients;
+mod delivery;
 mod disk;
 mod fixtures;
 mod hostile;

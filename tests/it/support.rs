@@ -10,6 +10,6 @@ mod world;
 pub use http::{Answer, Caller, Connection, TLS12, TLS13, find};
 pub use messages::*;
 pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
-pub use tools::{is_ci, not_run};
+pub use tools::not_run;
 pub use tree::Node;
 pub use world::{World, certs, program, temp};

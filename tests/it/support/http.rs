@@ -105,14 +105,6 @@ impl Caller {
     pub fn post(&self, to: SocketAddr, message: &[u8]) -> io::Result<Answer> {
         self.connect(to)?.post(message)
     }
-
-    pub fn get(&self, to: SocketAddr, path: &str) -> io::Result<Answer> {
-        let mut connection = self.connect(to)?;
-        connection.send(
-            format!("GET {path} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", to.port()).as_bytes(),
-        )?;
-        connection.answer()
-    }
 }
 
 impl Connection {

@@ -16,8 +16,6 @@ use super::tree::Node;
 /// A call that came.
 #[derive(Debug, Clone)]
 pub struct Call {
-    pub path: String,
-    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -114,10 +112,6 @@ impl Call {
         Node::parse(&self.body).payload().clone()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
     /// Whether the body names this.
     pub fn says(&self, what: &str) -> bool {
         super::http::find(&self.body, what.as_bytes()).is_some()
@@ -160,7 +154,6 @@ fn read_call(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
     if reader.read_line(&mut first)? == 0 {
         return Ok(None);
     }
-    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -172,7 +165,7 @@ fn read_call(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Call { path, headers, body }))
+    Ok(Some(Call { body }))
 }
 
 /// What a region's own system answers: `OK`.

@@ -19,7 +19,7 @@ pub struct Node {
     declarations: String,
     /// Namespace, name, value; sorted; without declarations.
     pub attributes: Vec<(String, String, String)>,
-    pub children: Vec<Node>,
+    pub children: Vec<Self>,
     /// All its own text, references resolved.
     pub text: String,
 }
@@ -252,7 +252,7 @@ fn bound(space: ResolveResult<'_>) -> Result<String, String> {
     match space {
         ResolveResult::Bound(space) => Ok(space.as_ref().to_owned()),
         ResolveResult::Unbound => Ok(String::new()),
-        ResolveResult::Unknown(prefix) => Err(format!("undeclared prefix {}", prefix)),
+        ResolveResult::Unknown(prefix) => Err(format!("undeclared prefix {prefix}")),
     }
 }
 
