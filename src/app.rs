@@ -182,7 +182,9 @@ fn open_store(
     let (engine, report) =
         Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
     tell_opening(&report);
-    let blobs = Blobs::new(&config.store.dir.join("attachments")).map_err(StartError::Blobs)?;
+    let attachments = config.store.dir.join("attachments");
+    let blobs = Blobs::keeping_free(&attachments, config.store.min_free_bytes)
+        .map_err(StartError::Blobs)?;
     let own = routing.get().table.platform().hsa_id.clone();
     let instance = Uuid::new_v4().to_string();
     Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))

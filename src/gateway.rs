@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
@@ -25,6 +25,7 @@ use crate::complaint::message::{
     FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
 };
 use crate::id::HsaId;
+use crate::limits;
 use crate::listen::{Body, Connection, PeerState, Service};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
@@ -36,7 +37,7 @@ pub use forward::Pools;
 use forward::{Passing, Route};
 use intake::{FileError, Files};
 use line::Line;
-use opening::Opening;
+use opening::{Opening, Rest};
 pub use refusal::Refusal;
 pub use reply::Reply;
 
@@ -164,13 +165,31 @@ impl Gateway {
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
         let place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
-        let routing = self.routing.get();
         let (request, body) = request.into_parts();
-        let most = self.message_bytes_max;
-        let opening = Opening::read(&request.headers, body, most).await?;
+        let (rest, mut left_over) = Rest::new(body, self.message_bytes_max);
+        let outcome = self.answer(caller, &request.headers, rest, headers, place, line).await;
+        if let Err(refusal) = &outcome
+            && let Ok(rest) = left_over.try_recv()
+        {
+            let_finish(refusal, rest).await;
+        }
+        outcome
+    }
+
+    async fn answer(
+        &self,
+        caller: &HsaId,
+        request: &HeaderMap,
+        rest: Rest,
+        headers: CallHeaders,
+        place: SemaphorePermit<'_>,
+        line: &mut Line,
+    ) -> Result<Outcome, Refusal> {
+        let routing = self.routing.get();
+        let opening = Opening::read(request, rest).await?;
         match self.decide(caller, &opening.head, &routing, line)? {
             Decided::Forward(route) => {
-                let (headers, correlation) = (&request.headers, &*headers.correlation_id);
+                let (headers, correlation) = (request, &*headers.correlation_id);
                 let passing = Passing { caller, headers, correlation, routing: &routing };
                 let passed = passing.pass(&*self.pools, place, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
@@ -285,7 +304,7 @@ impl Gateway {
                 Way::Handling => return Err(Refusal::NotKept(message.head.contract.to_string())),
             },
             Request::Handling(handling) => {
-                grounds.reception = self.reception_of(routing, &handling, &envelope.sender)?;
+                grounds.reception = self.reception_of(routing, &handling);
                 self.cases.accept_handling(*handling, envelope, grounds).await
             }
         };
@@ -318,8 +337,7 @@ impl Gateway {
         &self,
         routing: &Routing,
         message: &ProcessComplaintHandling,
-        sender: &HsaId,
-    ) -> Result<Option<Reception>, Refusal> {
+    ) -> Option<Reception> {
         let at = crate::clock::swedish_day(self.cases.now());
         let unit = match &message.content {
             FromHandler::Registration(it) => &it.complaint.recipient.unit.hsa_id,
@@ -329,17 +347,11 @@ impl Gateway {
             | FromHandler::Question(_)
             | FromHandler::Reply(_)
             | FromHandler::PlaceCorrection(_)
-            | FromHandler::Closure(_) => return Ok(None),
+            | FromHandler::Closure(_) => return None,
         };
-        let Some(unit) = routing.table.unit(unit) else { return Ok(None) };
-        let Some(handling) = unit.handling_on(at).map(|it| handling_of(&unit, &it.method)) else {
-            return Ok(None);
-        };
-        let reception = reception(&routing.table, &unit, &handling);
-        let registers = matches!(message.content, FromHandler::Registration(_));
-        let own = matches!(&reception.destination, Goes::System { hsa_id, .. } if hsa_id == sender);
-        // A system registers cases only for the units that it handles.
-        Ok((!registers || own).then_some(reception))
+        let unit = routing.table.unit(unit)?;
+        let handling = unit.handling_on(at).map(|it| handling_of(&unit, &it.method))?;
+        Some(reception(&routing.table, &unit, &handling))
     }
 
     fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
@@ -402,6 +414,18 @@ fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception 
         county: unit.county.clone(),
         kind,
         destination,
+    }
+}
+
+/// Lets the sender of a refused message finish, for a bounded time: an answer to somebody who is
+/// still writing is lost when the connection closes over what was not read.
+async fn let_finish(refusal: &Refusal, mut rest: Rest) {
+    if let Refusal::Body(_) = refusal {
+        return;
+    }
+    let rest = async { while let Ok(Some(_)) = rest.next().await {} };
+    if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
+        tracing::info!("a refused message was still being sent when its time was up");
     }
 }
 

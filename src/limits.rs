@@ -255,3 +255,7 @@ pub const SIMULATOR_CONTROL_BYTES_MAX: u64 = 64 * 1024;
 
 /// Messages in the inboxes of a simulator, each with its text of at most about 20 KB.
 pub const SIMULATOR_INBOX_MAX: usize = 10_000;
+
+/// How long the sender of a refused message may go on sending it, so that it hears the refusal: a
+/// message of the largest size over a fast line.
+pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(10);

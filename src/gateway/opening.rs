@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 
 use super::refusal::Refusal;
 use crate::limits;
@@ -34,9 +35,17 @@ pub(super) struct Rest {
     body: Option<Incoming>,
     /// What may still come.
     left: u64,
+    /// Where it goes when it is dropped unread: to the one who refuses the message.
+    left_over: Option<oneshot::Sender<Self>>,
 }
 
 impl Rest {
+    /// All of `body`, at most `most` bytes of it; and where what was not read is found afterwards.
+    pub(super) fn new(body: Incoming, most: u64) -> (Self, oneshot::Receiver<Self>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { body: Some(body), left: most, left_over: Some(sender) }, receiver)
+    }
+
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some(body) = &mut self.body else { return Ok(None) };
@@ -47,27 +56,37 @@ impl Rest {
         Ok(chunk)
     }
 
+    /// How many bytes it has, where the sender said so.
+    fn length(&self) -> Option<u64> {
+        self.body.as_ref().and_then(|body| hyper::body::Body::size_hint(body).exact())
+    }
+
     /// The body itself, and how many bytes may still come.
-    pub(super) fn into_parts(self) -> (Option<Incoming>, u64) {
-        (self.body, self.left)
+    pub(super) fn into_parts(mut self) -> (Option<Incoming>, u64) {
+        (self.body.take(), self.left)
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let (Some(body), Some(left_over)) = (self.body.take(), self.left_over.take()) {
+            let rest = Self { body: Some(body), left: self.left, left_over: None };
+            // Nobody waits for it where the call was cut off.
+            left_over.send(rest).unwrap_or_default();
+        }
     }
 }
 
 impl Opening {
     /// Reads up to the start tag of the first element in Body, and what came with it.
-    pub(super) async fn read(
-        headers: &HeaderMap,
-        body: Incoming,
-        bytes_max: u64,
-    ) -> Result<Self, Refusal> {
+    pub(super) async fn read(headers: &HeaderMap, mut rest: Rest) -> Result<Self, Refusal> {
         let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|it| it.to_str().ok()).map(str::to_owned);
-        let length = hyper::body::Body::size_hint(&body).exact();
-        if length.is_some_and(|length| length > bytes_max) {
+        let length = rest.length();
+        if length.is_some_and(|length| length > rest.left) {
             return Err(ReadError::Size.into());
         }
         let mut envelope = Envelope::new(content_type.as_deref())?;
-        let mut rest = Rest { body: Some(body), left: bytes_max };
         let mut read = VecDeque::new();
         while let Some(chunk) = rest.next().await? {
             let known = envelope.push(&chunk)?;
