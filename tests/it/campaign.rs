@@ -244,7 +244,7 @@ fn cases(world: &World) -> Value {
 }
 
 fn damage(views: &Path, how: usize, random: &mut Random) {
-    if how % 3 == 0 {
+    if how.is_multiple_of(3) {
         return fs::remove_dir_all(views).unwrap();
     }
     let file = views.join("db");

@@ -201,7 +201,7 @@ impl Plan {
     fn write_settings(&self, dir: &Path) {
         let store = self.store.clone().unwrap_or_else(|| dir.join("store"));
         let crl = self.crl.map(|name| format!("\"certs/{name}\"")).unwrap_or_default();
-        let mut sections = vec![
+        let mut sections = [
             ("server", "https = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n".to_owned()),
             (
                 "tls",
