@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +28,7 @@ use crate::complaint::case::Case;
 use crate::complaint::command::Refusal;
 use crate::complaint::event::{Decision, ItemId};
 use crate::id::HsaId;
+use crate::limits;
 use crate::telemetry::Chain;
 use steps::StepRequest;
 
@@ -71,11 +72,14 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
         .route("/cases/{number}/steps", post(step))
         .route("/outbox", get(outbox))
         .route("/outbox/{id}", get(item).post(decide))
+        .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
+        .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(own_users_only))
         .with_state(Door { cases, controls })
 }
 
-/// Serves `router` on `listener` until `stop`; calls under way are answered.
+/// Serves `router` on `listener` until `stop`; calls under way are then answered, for as long as
+/// [`limits::ADMIN_STOP_TIME_MAX`].
 ///
 /// # Errors
 /// When the listener fails.
@@ -84,7 +88,26 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(limits::ADMIN_STOP_TIME_MAX).await;
+    };
+    let graceful = stop.clone().cancelled_owned();
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(graceful) => served,
+        () = overdue => Ok(()),
+    }
+}
+
+/// Nobody holds a call open: neither a caller that does not send its body, nor work of ours.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limits::ADMIN_CALL_TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let why = format!("not done in {} s", limits::ADMIN_CALL_TIME_MAX.as_secs());
+            Trouble::new(StatusCode::REQUEST_TIMEOUT, why).into_response()
+        }
+    }
 }
 
 /// A page that somebody else wrote can make a browser on this machine call loopback; such calls
@@ -109,7 +132,7 @@ fn is_local(headers: &HeaderMap) -> bool {
         if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
     });
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 async fn readyz(State(door): State<Door>) -> Response {
@@ -120,8 +143,12 @@ async fn readyz(State(door): State<Door>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", why.join("; "))).into_response()
 }
 
-async fn status(State(door): State<Door>) -> Json<Value> {
-    Json((door.controls.status)())
+async fn status(State(door): State<Door>) -> Response {
+    let controls = door.controls.clone();
+    match tokio::task::spawn_blocking(move || (controls.status)()).await {
+        Ok(status) => Json(status).into_response(),
+        Err(_) => Trouble::internal("the status was cut off").into_response(),
+    }
 }
 
 async fn reload(State(door): State<Door>) -> Response {
@@ -259,6 +286,10 @@ async fn decide(
     let id = item_id(&id)?;
     if request.reason.trim().is_empty() {
         return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "give a reason".to_owned()));
+    }
+    if request.reason.chars().nth(limits::WHY_CHARS_MAX).is_some() {
+        let why = format!("a reason has at most {} characters", limits::WHY_CHARS_MAX);
+        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
     match door.cases.decide(id, request.decision, request.reason).await {
         Ok(item) => Ok(Json(item)),

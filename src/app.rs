@@ -148,7 +148,11 @@ impl Running {
     pub async fn stop(self) {
         tracing::info!("stopping: no new calls are taken");
         self.stop_doors.cancel();
-        self.doors.wait().await;
+        // The doors keep bounds of their own; this one holds whatever they do.
+        let longest = limits::STOP_TIME_MAX + limits::ADMIN_STOP_TIME_MAX;
+        if tokio::time::timeout(longest, self.doors.wait()).await.is_err() {
+            tracing::warn!("a door is still open; its calls are left");
+        }
         self.stop_work.cancel();
         let patience = limits::STOP_TIME_MAX;
         if tokio::time::timeout(patience, self.work.wait()).await.is_err() {
@@ -273,6 +277,7 @@ async fn follow_identities(parts: Parts, stop: CancellationToken) {
 async fn follow_routing(parts: Parts, stop: CancellationToken) {
     let mut last = None;
     let mut print = routing::fingerprint(parts.routing.folder());
+    let mut moving = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -280,9 +285,15 @@ async fn follow_routing(parts: Parts, stop: CancellationToken) {
         }
         let found = routing::fingerprint(parts.routing.folder());
         if found == print {
+            moving = None;
             continue;
         }
-        print = found;
+        // Files that are being written are not read: half a folder can be a whole configuration.
+        if moving.as_ref() != Some(&found) {
+            moving = Some(found);
+            continue;
+        }
+        (print, moving) = (found, None);
         let (routing, now) = (parts.routing.clone(), parts.clock.now());
         let Ok(outcome) = tokio::task::spawn_blocking(move || routing.reload(now)).await else {
             continue;

@@ -9,10 +9,12 @@ pub mod outbox;
 pub mod query;
 pub mod record;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::complaint::case::Case;
@@ -20,7 +22,8 @@ use crate::complaint::codes::CodeLists;
 use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
 use crate::complaint::event::{Incoming, Via};
 use crate::complaint::message::{
-    FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling, Remark,
+    Complaint, FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
+    Registration, Remark,
 };
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
@@ -40,6 +43,8 @@ pub struct Cases {
     own: HsaId,
     /// This run of this process: a lease of another run is one that nobody holds.
     instance: String,
+    /// Rung when something is owed to a system, for those who wait for it.
+    bells: Arc<Mutex<BTreeMap<String, Arc<Notify>>>>,
 }
 
 /// A message that is on disk.
@@ -97,7 +102,7 @@ impl Cases {
         own: HsaId,
         instance: String,
     ) -> Self {
-        Self { engine, blobs, clock, own, instance }
+        Self { engine, blobs, clock, own, instance, bells: Arc::default() }
     }
 
     /// The engine, for health and shutdown.
@@ -124,6 +129,21 @@ impl Cases {
         self.clock.now()
     }
 
+    /// Rings each time something has changed of what is owed to `system`. A ring that nobody hears
+    /// is kept for the next who listens.
+    #[must_use]
+    pub fn bell(&self, system: &str) -> Arc<Notify> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bells.entry(system.to_owned()).or_default())
+    }
+
+    fn ring(&self, system: &str) {
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(system) {
+            bell.notify_one();
+        }
+    }
+
     /// Accepts a message from the complainant. `addressed` is its logical address.
     pub async fn accept_complaint(
         &self,
@@ -132,9 +152,8 @@ impl Cases {
         envelope: Envelope,
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
-        let digest = digest(&(&message.case_id, &message.content));
+        let digest = digest_of_complaint(&message);
         let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
-        let at = self.clock.now();
         self.commit(move |transaction| {
             if let Some(repeated) = repeated(transaction, &incoming)? {
                 return Ok(repeated);
@@ -163,7 +182,7 @@ impl Cases {
                 }
             }
             .map_err(Failure::Refused)?;
-            let head = Head { at, case: message.case_id, generation: grounds.generation };
+            let head = Head { case: message.case_id, generation: grounds.generation };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -176,9 +195,8 @@ impl Cases {
         envelope: Envelope,
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
-        let digest = digest(&(&message.case_id, &message.handler, &message.content));
+        let digest = digest_of_handling(&message);
         let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
-        let at = self.clock.now();
         let own = self.own.clone();
         self.commit(move |transaction| {
             if let Some(repeated) = repeated(transaction, &incoming)? {
@@ -214,7 +232,7 @@ impl Cases {
                 ),
             }
             .map_err(Failure::Refused)?;
-            let head = Head { at, case: id, generation: grounds.generation };
+            let head = Head { case: id, generation: grounds.generation };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -226,7 +244,6 @@ impl Cases {
         message: ProcessComplaintHandling,
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
-        let at = self.clock.now();
         let own = self.own.clone();
         self.commit(move |transaction| {
             let id = message.case_id.clone().ok_or(Failure::Refused(Refusal::NotFound))?;
@@ -240,22 +257,23 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            append(
-                transaction,
-                Head { at, case: id, generation: grounds.generation },
-                None,
-                decided,
-            )
+            let head = Head { case: id, generation: grounds.generation };
+            append(transaction, head, None, decided)
         })
         .await
     }
 
     async fn commit<F>(&self, job: F) -> Result<Accepted, NotAccepted>
     where
-        F: FnOnce(&mut Transaction<'_>) -> Result<Accepted, Failure> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<Committed, Failure> + Send + 'static,
     {
         match self.engine.submit(job).await {
-            Ok(accepted) => Ok(accepted),
+            Ok(Committed { accepted, owed }) => {
+                for system in owed {
+                    self.ring(&system);
+                }
+                Ok(accepted)
+            }
             Err(SubmitError::Refused(Failure::Refused(refusal))) => {
                 Err(NotAccepted::Refused(refusal))
             }
@@ -284,8 +302,14 @@ enum Failure {
     Job(#[from] JobError),
 }
 
+/// What a job on the writer did.
+struct Committed {
+    accepted: Accepted,
+    /// The systems that something is owed to because of it.
+    owed: Vec<String>,
+}
+
 struct Head {
-    at: Timestamp,
     case: Ii,
     generation: String,
 }
@@ -314,18 +338,26 @@ fn reception(grounds: &Grounds) -> Result<&Reception, Failure> {
 fn repeated(
     transaction: &mut Transaction<'_>,
     incoming: &Incoming,
-) -> Result<Option<Accepted>, Failure> {
+) -> Result<Option<Committed>, Failure> {
     let key = key::message(&incoming.sender, &incoming.message_id);
     let Some(receipt) = query::read_in::<Receipt>(transaction, &key)? else { return Ok(None) };
     if receipt.digest != incoming.digest {
         return Err(Failure::Reused);
     }
-    Ok(Some(Accepted { receipt, repeated: true }))
+    let accepted = Accepted { receipt, repeated: true };
+    Ok(Some(Committed { accepted, owed: Vec::new() }))
 }
 
+/// A number that no case has. The count is behind the ordinals where a record is damaged.
 fn next_number(transaction: &mut Transaction<'_>) -> Result<RegistrationNumber, Failure> {
-    let cases = query::count_in(transaction, "cases")?;
-    Ok(RegistrationNumber::of_ordinal(cases.unsigned_abs() + 1))
+    let mut ordinal = query::cases_in(transaction)?;
+    loop {
+        ordinal += 1;
+        let number = RegistrationNumber::of_ordinal(ordinal);
+        if query::read_in::<Ii>(transaction, &key::number(number.as_str()))?.is_none() {
+            return Ok(number);
+        }
+    }
 }
 
 fn append(
@@ -333,7 +365,7 @@ fn append(
     head: Head,
     came: Option<(Incoming, Envelope)>,
     decided: Decided,
-) -> Result<Accepted, Failure> {
+) -> Result<Committed, Failure> {
     let (incoming, original, remarks) = match came {
         Some((incoming, envelope)) => (Some(incoming), envelope.original, envelope.remarks),
         None => (None, None, Vec::new()),
@@ -341,7 +373,7 @@ fn append(
     let digest = incoming.as_ref().map(|incoming| incoming.digest.clone()).unwrap_or_default();
     let record = Record {
         v: RECORD_VERSION,
-        at: head.at,
+        at: transaction.now(),
         case: head.case,
         generation: head.generation,
         incoming,
@@ -354,10 +386,42 @@ fn append(
     let case =
         query::case_in(transaction, &record.case)?.ok_or(Failure::Refused(Refusal::NotFound))?;
     let Case { id, number, .. } = case;
-    Ok(Accepted {
-        receipt: Receipt { digest, case: id, number, received: record.at },
-        repeated: false,
-    })
+    let receipt = Receipt { digest, case: id, number, received: record.at };
+    let owed = record.owed.into_iter().map(|owed| owed.to).collect();
+    Ok(Committed { accepted: Accepted { receipt, repeated: false }, owed })
+}
+
+/// Remarks are ours and follow from the content: another version of this program may word them
+/// otherwise, and the message is the same.
+fn digest_of_complaint(message: &ProcessComplaint) -> String {
+    match &message.content {
+        FromComplainant::Complaint(complaint) => {
+            let complaint = Complaint { remarks: Vec::new(), ..(**complaint).clone() };
+            let content = FromComplainant::Complaint(Box::new(complaint));
+            digest(&(&message.case_id, content))
+        }
+        content @ (FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_)) => {
+            digest(&(&message.case_id, content))
+        }
+    }
+}
+
+fn digest_of_handling(message: &ProcessComplaintHandling) -> String {
+    let (case, handler) = (&message.case_id, &message.handler);
+    match &message.content {
+        FromHandler::Registration(it) => {
+            let complaint = Complaint { remarks: Vec::new(), ..it.complaint.clone() };
+            let registration = Registration { origin: it.origin, complaint };
+            digest(&(case, handler, FromHandler::Registration(Box::new(registration))))
+        }
+        content @ (FromHandler::Acknowledgement(_)
+        | FromHandler::PartialReply(_)
+        | FromHandler::Question(_)
+        | FromHandler::Reply(_)
+        | FromHandler::Transfer(_)
+        | FromHandler::PlaceCorrection(_)
+        | FromHandler::Closure(_)) => digest(&(case, handler, content)),
+    }
 }
 
 /// SHA-256 over the content as a value, so that prefixes and white space between elements are no

@@ -4,36 +4,49 @@
 //! process left behind all come from the same list of what is due.
 
 pub mod compose;
+mod pace;
 pub mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use futures_util::FutureExt as _;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cases::Cases;
 use crate::cases::outbox::OutboxError;
+use crate::cases::query::QueryError;
 use crate::cases::record::{Item, ItemState};
 use crate::clock;
 use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
 use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
 use crate::routing::Current;
+use crate::store::engine::SubmitError;
 use crate::tak::{Rate, System, Table};
 use crate::telemetry::Chain;
 use compose::{ComposeError, Composed};
+use pace::{PARALLEL, Pace, Went};
 use policy::{Attempt, Policy};
 
 /// The longest pause between two looks at what is due, so that a lost wake-up costs no more.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Messages to one system under way at once; each belongs to another case.
-const PARALLEL: usize = 8;
-
 /// What a lease gives beyond the call's own time, for the record of its outcome to be written.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The waits between tries to record an outcome; the last one repeats while the store is away.
+const RECORD_WAITS: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
 
 /// The service level of AddMessageToPatientPortalInbox 1.0.
 const INBOX_RATE: Rate = Rate { calls: 1, per: Duration::from_secs(1) };
@@ -77,14 +90,19 @@ impl Delivery {
 
     /// Works until `stop`; then lets what is under way come to its end.
     pub async fn run(self, stop: CancellationToken) {
-        let mut systems: BTreeMap<String, ()> = BTreeMap::new();
+        let mut served: BTreeMap<String, Id> = BTreeMap::new();
+        let mut missing = BTreeSet::new();
         let mut tasks = JoinSet::new();
         while !stop.is_cancelled() {
-            let routing = self.routing.get();
-            for id in owed_to(&routing.table) {
-                if systems.insert(id.clone(), ()).is_none() {
-                    tasks.spawn(self.clone().serve(id, stop.clone()));
-                }
+            while let Some(ended) = tasks.try_join_next_with_id() {
+                // Only a panic ends one before the stop: it is begun again.
+                let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+                served.retain(|_, id| *id != task);
+            }
+            for id in self.owed_to(&mut missing) {
+                served.entry(id).or_insert_with_key(|id| {
+                    tasks.spawn(self.clone().serve(id.clone(), stop.clone())).id()
+                });
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -94,49 +112,66 @@ impl Delivery {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// The systems that something is or can be owed to. One that is configured no more is told of
+    /// once: what is owed to it waits until it is back, or somebody decides.
+    fn owed_to(&self, missing: &mut BTreeSet<String>) -> BTreeSet<String> {
+        let routing = self.routing.get();
+        let mut ids = configured(&routing.table);
+        match self.cases.owed_to() {
+            Ok(owed) => ids.extend(owed),
+            Err(error) => {
+                tracing::error!("the systems that are owed to cannot be read: {}", Chain(&error));
+            }
+        }
+        for id in &ids {
+            if routing.table.system(id).is_some() {
+                missing.remove(id);
+            } else if self.is_owed(id) && missing.insert(id.clone()) {
+                tracing::error!(
+                    system = %id,
+                    "messages are owed to a system that is not in the routing configuration: put \
+                     it back, or discard them with `klagomal outbox discard`"
+                );
+            }
+        }
+        ids
+    }
+
+    fn is_owed(&self, id: &str) -> bool {
+        self.cases.counts(id).is_ok_and(|counts| counts.open() > 0)
+    }
+
     /// Serves one system: what a former run left first, then whatever is due.
     async fn serve(self, id: String, stop: CancellationToken) {
         self.settle_orphans(&id).await;
-        let mut changes = self.cases.engine().watch();
-        let mut under_way = JoinSet::new();
-        let mut busy: BTreeMap<ItemId, ()> = BTreeMap::new();
-        loop {
-            while let Some(done) = under_way.try_join_next() {
-                if let Ok(item) = done {
-                    busy.remove(&item);
-                }
-            }
-            if stop.is_cancelled() {
-                break;
-            }
-            let pause = self.start_due(&id, &mut busy, &mut under_way).await;
+        let bell = self.cases.bell(&id);
+        let mut round = Round::default();
+        while !stop.is_cancelled() {
+            let pause = self.start_due(&id, &mut round, &stop);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                _ = changes.changed(), if busy.len() < PARALLEL => {}
-                Some(done) = under_way.join_next(), if !under_way.is_empty() => {
-                    if let Ok(item) = done {
-                        busy.remove(&item);
+                () = bell.notified() => {}
+                Some(ended) = round.under_way.join_next_with_id(), if !round.busy.is_empty() => {
+                    if let Some(rest) = round.ended(ended) {
+                        tracing::warn!(system = %id, rest = ?rest, "it fails and is rested");
                     }
                 }
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while round.under_way.join_next().await.is_some() {}
     }
 
-    /// Starts what is due, at the system's rate; how long to wait before looking again.
-    async fn start_due(
-        &self,
-        id: &str,
-        busy: &mut BTreeMap<ItemId, ()>,
-        under_way: &mut JoinSet<ItemId>,
-    ) -> Duration {
-        let free = PARALLEL.saturating_sub(busy.len());
+    /// Starts what is due, at the system's pace; how long to wait before looking again.
+    fn start_due(&self, id: &str, round: &mut Round, stop: &CancellationToken) -> Duration {
         let Some(system) = self.system(id) else { return LOOK };
+        let rate = self.rate_of(&system);
+        let free = round.pace.free(round.busy.len(), rate, Instant::now());
         if free == 0 {
-            return LOOK;
+            return round.pace.wait(Instant::now()).unwrap_or(LOOK).min(LOOK);
         }
         let now = self.cases.now();
+        // At most as many as are under way stand before the first that can be started.
         let due = match self.cases.due(id, now, PARALLEL * 2) {
             Ok(due) => due,
             Err(error) => {
@@ -144,22 +179,17 @@ impl Delivery {
                 return LOOK;
             }
         };
-        let due = due.into_iter().filter(|item| !busy.contains_key(&item.id)).take(free);
-        for item in due.collect::<Vec<_>>() {
-            busy.insert(item.id, ());
-            let worker = self.clone();
-            let rate = self.rate_of(&system);
-            let system = Arc::clone(&system);
-            under_way.spawn(async move {
-                let id = item.id;
-                worker.pay(item, &system).await;
-                id
-            });
-            if let Some(rate) = rate {
-                tokio::time::sleep(rate.interval()).await;
-            }
+        let under_way: BTreeSet<ItemId> = round.busy.values().copied().collect();
+        for item in due.into_iter().filter(|item| !under_way.contains(&item.id)).take(free) {
+            round.pace.begun(rate, Instant::now());
+            let (worker, item_id) = (self.clone(), item.id);
+            let (system, stop) = (Arc::clone(&system), stop.clone());
+            let task =
+                round.under_way.spawn(async move { worker.attempt_at(item, system, stop).await });
+            round.busy.insert(task.id(), item_id);
         }
-        self.until_next(id, now)
+        let paced = round.pace.wait(Instant::now()).unwrap_or(LOOK);
+        self.until_next(id, now).min(paced)
     }
 
     /// Configured, or for the inbox what its contract promises: one message a second.
@@ -180,7 +210,10 @@ impl Delivery {
 
     /// A lease of a former run tells that something may have been sent and nothing was recorded.
     async fn settle_orphans(&self, id: &str) {
-        let orphans = match self.cases.orphans(id) {
+        let (cases, system) = (self.cases.clone(), id.to_owned());
+        let read = tokio::task::spawn_blocking(move || cases.orphans(&system)).await;
+        let orphans: Result<Vec<Item>, QueryError> = read.unwrap_or_else(|_| Ok(Vec::new()));
+        let orphans = match orphans {
             Ok(orphans) => orphans,
             Err(error) => {
                 tracing::error!(system = id, "leases cannot be read: {}", Chain(&error));
@@ -195,26 +228,54 @@ impl Delivery {
     /// Nobody will tell what came of the attempt.
     async fn settle(&self, item: &Item) {
         let Some(system) = self.system(&item.to) else { return };
-        let why = "the gateway stopped while it was being sent".to_owned();
+        let why = "the gateway stopped while it was being sent, or could not record it".to_owned();
         let outcome = policy::unknown(why, self.attempt(item), &Policy::of(&system));
         self.record(item, outcome).await;
     }
 
-    async fn pay(&self, item: Item, system: &System) {
+    /// One attempt, whatever becomes of it: a bug of ours must not leave the lane shut.
+    async fn attempt_at(self, item: Item, system: Arc<System>, stop: CancellationToken) -> Went {
+        let id = item.id;
+        match AssertUnwindSafe(self.pay(item, &system, &stop)).catch_unwind().await {
+            Ok(went) => went,
+            Err(_) => {
+                self.after_panic(id).await;
+                Went::Badly
+            }
+        }
+    }
+
+    async fn after_panic(&self, id: ItemId) {
+        match self.cases.item(id) {
+            Ok(Some(item)) if matches!(item.state, ItemState::Leased { .. }) => {
+                self.settle(&item).await;
+            }
+            Ok(Some(item)) => {
+                let why = "the gateway ran into a bug of its own before it was sent".to_owned();
+                self.record(&item, Outcome::Parked { why }).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(outgoing.id = %id, "after a panic: {}", Chain(&error)),
+        }
+    }
+
+    async fn pay(&self, item: Item, system: &Arc<System>, stop: &CancellationToken) -> Went {
         if let ItemState::Leased { .. } = item.state {
             self.settle(&item).await;
-            return;
+            return Went::Well;
         }
         let producer = match self.callers.producer(system) {
             Ok(producer) => producer,
-            Err(why) => return self.later(&item, system, why).await,
+            Err(why) => return self.judged(&item, system, Judgement::RetryLater { why }).await,
         };
-        let routing = self.routing.get();
-        let composed = match compose::compose(&self.cases, &item, &routing.table, system) {
+        let composed = match self.composed(&item, system).await {
             Ok(composed) => composed,
             Err(ComposeError::NotTold) => return self.record(&item, Outcome::Delivered).await,
             Err(error) => {
                 let why = format!("it cannot be written: {}", Chain(&error));
+                if error.may_pass() {
+                    return self.judged(&item, system, Judgement::RetryLater { why }).await;
+                }
                 return self.record(&item, Outcome::Parked { why }).await;
             }
         };
@@ -225,31 +286,42 @@ impl Delivery {
                     let why = "the person has no active inbox".to_owned();
                     return self.record(&item, Outcome::Unreachable { why }).await;
                 }
-                Err(judgement) => {
-                    let outcome = match judgement {
-                        // A question changes nothing: it can always be asked again.
-                        Judgement::Unknown { why } => Judgement::RetryLater { why },
-                        other @ (Judgement::Done
-                        | Judgement::Refused { .. }
-                        | Judgement::RetryLater { .. }) => other,
-                    };
-                    let outcome =
-                        policy::outcome(outcome, self.attempt(&item), &Policy::of(system));
-                    return self.record(&item, outcome).await;
+                // A question changes nothing: it can always be asked again.
+                Err(Judgement::Unknown { why }) => {
+                    return self.judged(&item, system, Judgement::RetryLater { why }).await;
                 }
+                Err(judgement) => return self.judged(&item, system, judgement).await,
             }
         }
-        self.send(item, composed, &producer, system).await;
+        if stop.is_cancelled() {
+            return Went::Well;
+        }
+        self.send(item, composed, &producer, system).await
     }
 
-    async fn send(&self, item: Item, composed: Composed, producer: &Producer, system: &System) {
+    /// Records are read from disk by a thread that may wait for it.
+    async fn composed(&self, item: &Item, system: &Arc<System>) -> Result<Composed, ComposeError> {
+        let (cases, routing) = (self.cases.clone(), self.routing.get());
+        let (item, system) = (item.clone(), Arc::clone(system));
+        let work = move || compose::compose(&cases, &item, &routing.table, &system);
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(ComposeError::Thread))
+    }
+
+    async fn send(
+        &self,
+        item: Item,
+        composed: Composed,
+        producer: &Producer,
+        system: &System,
+    ) -> Went {
         let until = clock::after(self.cases.now(), system.timeout + LEASE_MARGIN);
         let item = match self.cases.lease(item.id, until).await {
             Ok(item) => item,
-            Err(OutboxError::NotNow { .. }) => return,
-            Err(error) => {
+            // Somebody has decided about it meanwhile.
+            Err(OutboxError::NotNow { .. } | OutboxError::NoSuch(_)) => return Went::Well,
+            Err(error @ OutboxError::Store(_)) => {
                 tracing::warn!(outgoing.id = %item.id, "not leased: {}", Chain(&error));
-                return;
+                return Went::Badly;
             }
         };
         let reader = composed.reader();
@@ -258,14 +330,10 @@ impl Delivery {
             Seen::Answered(answer) => reader.read(answer),
             Seen::NotSent { .. } | Seen::Unknown { .. } => compose::Read::of(SoapReading::NotSoap),
         };
-        let outcome = match reading.unreachable {
-            Some(why) => Outcome::Unreachable { why },
-            None => {
-                let judgement = judge(&seen, reading.soap);
-                policy::outcome(judgement, self.attempt(&item), &Policy::of(system))
-            }
-        };
-        self.record(&item, outcome).await;
+        match reading.unreachable {
+            Some(why) => self.record(&item, Outcome::Unreachable { why }).await,
+            None => self.judged(&item, system, judge(&seen, reading.soap)).await,
+        }
     }
 
     async fn is_active(
@@ -281,25 +349,40 @@ impl Delivery {
         compose::is_active(answer).map_err(|reading| judge(&seen, reading))
     }
 
-    async fn later(&self, item: &Item, system: &System, why: String) {
-        let judgement = Judgement::RetryLater { why };
+    async fn judged(&self, item: &Item, system: &System, judgement: Judgement) -> Went {
         let outcome = policy::outcome(judgement, self.attempt(item), &Policy::of(system));
-        self.record(item, outcome).await;
+        self.record(item, outcome).await
     }
 
     /// Records an outcome, for as long as it takes the store to take it: what was seen must not be
     /// forgotten while the process lives.
-    async fn record(&self, item: &Item, outcome: Outcome) {
+    async fn record(&self, item: &Item, outcome: Outcome) -> Went {
         tell(item, &outcome);
         self.note(item, &outcome);
-        for wait in [0, 1, 2, 5, 10].map(Duration::from_secs) {
+        let went = match outcome {
+            Outcome::Delivered | Outcome::Unreachable { .. } | Outcome::Parked { .. } => Went::Well,
+            Outcome::Again { .. } | Outcome::Unknown { .. } => Went::Badly,
+        };
+        let mut waits = RECORD_WAITS.iter();
+        let mut wait = Duration::ZERO;
+        loop {
+            let error = match self.cases.tried(item, outcome.clone()).await {
+                Ok(_) | Err(OutboxError::NoSuch(_) | OutboxError::NotNow { .. }) => return went,
+                Err(OutboxError::Store(error)) => error,
+            };
+            tracing::error!(outgoing.id = %item.id, "outcome not recorded: {}", Chain(&error));
+            let next = waits.next().copied();
+            wait = match error {
+                // The next run finds the lease.
+                SubmitError::Closed => return Went::Badly,
+                SubmitError::Unavailable(_) | SubmitError::Overloaded => next.unwrap_or(wait),
+                // Not the disk but this record: the lease runs out, and it is looked at again.
+                SubmitError::Refused(_) | SubmitError::Panicked(_) => match next {
+                    Some(next) => next,
+                    None => return Went::Badly,
+                },
+            };
             tokio::time::sleep(wait).await;
-            match self.cases.tried(item.id, outcome.clone()).await {
-                Ok(_) | Err(OutboxError::NoSuch(_) | OutboxError::NotNow { .. }) => return,
-                Err(error) => {
-                    tracing::error!(outgoing.id = %item.id, "outcome not recorded: {}", Chain(&error));
-                }
-            }
         }
     }
 
@@ -311,7 +394,7 @@ impl Delivery {
     fn attempt(&self, item: &Item) -> Attempt {
         let leased = matches!(item.state, ItemState::Leased { .. });
         let number = if leased { item.attempts } else { item.attempts + 1 };
-        Attempt { item: item.id, number, owed: item.owed, now: self.cases.now() }
+        Attempt { item: item.id, number, since: item.since, now: self.cases.now() }
     }
 
     fn system(&self, id: &str) -> Option<Arc<System>> {
@@ -319,15 +402,29 @@ impl Delivery {
     }
 }
 
-/// The systems that something can be owed to.
-fn owed_to(table: &Table) -> Vec<String> {
+/// The attempts at one system that are under way.
+#[derive(Default)]
+struct Round {
+    under_way: JoinSet<Went>,
+    busy: BTreeMap<Id, ItemId>,
+    pace: Pace,
+}
+
+impl Round {
+    fn ended(&mut self, ended: Result<(Id, Went), JoinError>) -> Option<Duration> {
+        let (task, went) = ended.unwrap_or_else(|error| (error.id(), Went::Badly));
+        self.busy.remove(&task);
+        self.pace.ended(went, Instant::now())
+    }
+}
+
+/// The systems that the configuration lets something be owed to.
+fn configured(table: &Table) -> BTreeSet<String> {
     let platform = table.platform();
     let queued = table.systems().filter(|it| it.delivery == crate::tak::Delivery::Queued);
-    let mut ids: Vec<String> = queued.filter_map(|it| it.id.clone()).collect();
-    ids.push(platform.inkorg.clone());
+    let mut ids: BTreeSet<String> = queued.filter_map(|it| it.id.clone()).collect();
+    ids.insert(platform.inkorg.clone());
     ids.extend(platform.onward.clone());
-    ids.sort();
-    ids.dedup();
     ids
 }
 

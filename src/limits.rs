@@ -259,3 +259,26 @@ pub const SIMULATOR_INBOX_MAX: usize = 10_000;
 /// How long the sender of a refused message may go on sending it, so that it hears the refusal: a
 /// message of the largest size over a fast line.
 pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(10);
+// -- Cases and what is owed to others.
+
+/// Characters of a reason kept with an outgoing message. With the longest ids, all of four bytes,
+/// an outgoing message then stays below [`VIEW_VALUE_BYTES_MAX`].
+pub const WHY_CHARS_MAX: usize = 300;
+
+/// Questions in one case; a case with more is no dialogue, and each is read with every step.
+pub const CASE_QUESTIONS_MAX: usize = 200;
+
+/// Messages from the complainant in one case. Each is relayed again when the case is transferred.
+pub const CASE_MESSAGES_MAX: usize = 1000;
+
+// -- The admin door.
+
+/// One call to the admin door. Three texts of [`TEXT_CHARS_MAX`], each character escaped as JSON
+/// does it at worst, are about 720 KB.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// One call to the admin door, body and answer; a reload of a national routing takes seconds.
+pub const ADMIN_CALL_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long calls to the admin door may hold up a stop.
+pub const ADMIN_STOP_TIME_MAX: Duration = Duration::from_secs(5);

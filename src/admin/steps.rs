@@ -11,6 +11,7 @@ use crate::complaint::message::{
     PartialReply, PlaceCorrection, ProcessComplaintHandling, Question, Reply,
 };
 use crate::id::HsaId;
+use crate::limits;
 
 /// The names of the lists that a classification is made from.
 const PROBLEMS: &str = "huvud-och-delproblem";
@@ -70,13 +71,15 @@ impl StepRequest {
         now: Timestamp,
         codes: &CodeLists,
     ) -> Result<ProcessComplaintHandling, String> {
+        let name = line("name", self.name)?;
+        let title = line("title", self.title)?;
         let content = self.step.into_content(case, now, codes)?;
         Ok(ProcessComplaintHandling {
             // Steps made here carry no message id of their own.
             message_id: Ii { root: String::new(), extension: None },
             sent: now,
             case_id: Some(case.id.clone()),
-            handler: Actor { hsa_id: self.by, name: self.name, title: self.title, unit: None },
+            handler: Actor { hsa_id: self.by, name, title, unit: None },
             content,
         })
     }
@@ -94,7 +97,7 @@ impl StepWords {
                 FromHandler::Acknowledgement(Acknowledgement {
                     received: now,
                     expected_reply,
-                    text,
+                    text: more("text", text)?,
                 })
             }
             Self::PartialReply { text } => FromHandler::PartialReply(PartialReply {
@@ -113,8 +116,8 @@ impl StepWords {
             Self::Answer { explanation, measures, text, problems, area } => {
                 FromHandler::Reply(Reply {
                     explanation: given("explanation", explanation)?,
-                    measures,
-                    text,
+                    measures: more("measures", measures)?,
+                    text: more("text", text)?,
                     attachments: Vec::new(),
                     classification: classification(&problems, &area, codes)?,
                 })
@@ -126,7 +129,7 @@ impl StepWords {
             Self::CorrectPlace { unit, name } => {
                 let unit = OrgUnit {
                     hsa_id: unit,
-                    name,
+                    name: line("unit name", name)?,
                     telecom: None,
                     email: None,
                     address: None,
@@ -139,7 +142,36 @@ impl StepWords {
 }
 
 fn given(field: &str, text: String) -> Result<String, String> {
-    if text.trim().is_empty() { Err(format!("{field} is empty")) } else { Ok(text) }
+    if text.trim().is_empty() {
+        return Err(format!("{field} is empty"));
+    }
+    within(field, &text, limits::TEXT_CHARS_MAX)?;
+    Ok(text)
+}
+
+fn more(field: &str, text: Option<String>) -> Result<Option<String>, String> {
+    text.map(|text| within(field, &text, limits::TEXT_CHARS_MAX).map(|()| text)).transpose()
+}
+
+fn line(field: &str, text: Option<String>) -> Result<Option<String>, String> {
+    text.map(|text| within(field, &text, limits::LINE_CHARS_MAX).map(|()| text)).transpose()
+}
+
+/// The bounds of the contracts hold here too: what is kept must be possible to send.
+fn within(field: &str, text: &str, most: usize) -> Result<(), String> {
+    if text.chars().nth(most).is_some() {
+        return Err(format!("{field} has more than {most} characters"));
+    }
+    let unfit = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{FFFE}' | '\u{FFFF}')
+    };
+    match text.chars().find(|c| unfit(*c)) {
+        Some(c) => Err(format!(
+            "{field} holds the character U+{:04X}, which no message can carry; take it away",
+            u32::from(c)
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Main and sub problems in one list: a code with a parent is a sub problem.

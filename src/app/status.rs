@@ -1,5 +1,7 @@
 //! What the gateway says of itself: ready or not and why, and the whole picture as JSON.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Parts;
@@ -60,11 +62,17 @@ pub(super) fn status(parts: &Parts) -> Value {
 fn systems(parts: &Parts) -> Vec<Value> {
     let routing = parts.routing.get();
     let seen = parts.delivery.last_seen();
-    let called = routing.table.systems().filter_map(|system| system.id.clone());
-    called
+    let configured: BTreeSet<String> =
+        routing.table.systems().filter_map(|system| system.id.clone()).collect();
+    // What is owed to a system that is configured no more waits, and must be seen.
+    let owed = parts.cases.owed_to().unwrap_or_default();
+    let mut all = configured.clone();
+    all.extend(owed);
+    all.into_iter()
         .map(|id| {
             json!({
                 "id": id,
+                "configured": configured.contains(&id),
                 "outgoing": parts.cases.counts(&id).ok(),
                 "lastSeen": seen.get(&id),
             })

@@ -14,7 +14,7 @@ use crate::store::journal::Position;
 use crate::store::views::{Entry, Scan};
 
 use super::key;
-use super::record::{Item, ItemState, Receipt, Record};
+use super::record::{FormError, Item, ItemState, RECORD_VERSION, Receipt, Record};
 
 /// Bytes of one piece of a case; the views take values of at most 8 KiB.
 const CASE_PIECE_BYTES: usize = 8_000;
@@ -24,7 +24,7 @@ const CASE_PIECE_BYTES: usize = 8_000;
 pub struct CaseFold;
 
 impl Fold for CaseFold {
-    const LAYOUT: u32 = 1;
+    const LAYOUT: u32 = 2;
 
     fn apply(
         &mut self,
@@ -33,18 +33,26 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
+        let version: Version = decode(payload)?;
+        if version.v > RECORD_VERSION {
+            return Err(broken(format!(
+                "record {seq} was written by a newer version of this program (form {}, known up to \
+                 {RECORD_VERSION}); start that version, or a newer one",
+                version.v
+            )));
+        }
         let record: Record = decode(payload)?;
         views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
                 let state = ItemState::Leased { until: *until, instance: instance.clone() };
-                move_item(views, *item, state)
+                move_item(views, *item, state, Moved::Leased)
             }
             Event::Tried { item, outcome, .. } => {
-                move_item(views, *item, ItemState::after(outcome, record.at))
+                move_item(views, *item, ItemState::after(outcome, record.at), Moved::Tried)
             }
             Event::Decided { item, decision, reason } => {
-                move_item(views, *item, decided(*decision, record.at, reason))
+                move_item(views, *item, decided(*decision, record.at, reason), Moved::Turn)
             }
             Event::Opened(_)
             | Event::Supplemented { .. }
@@ -54,6 +62,22 @@ impl Fold for CaseFold {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct Version {
+    v: u16,
+}
+
+/// What moves an outgoing message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// An attempt begins.
+    Leased,
+    /// An attempt ended; without a lease before it when it ended before anything was sent.
+    Tried,
+    /// Its turn has come, or a person decided.
+    Turn,
+}
+
 fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
     let case = match read_case(views, &record.case)? {
         Some(mut case) => {
@@ -61,7 +85,10 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
             case.fold(seq, record.at, &record.event);
             case
         }
-        None => begin(seq, record, views)?,
+        None => match begin(seq, record, views)? {
+            Some(case) => case,
+            None => return Ok(()),
+        },
     };
     list(&case, views)?;
     write_case(views, &case)?;
@@ -85,30 +112,40 @@ fn write_case(views: &mut ViewWriter<'_>, case: &Case) -> Result<(), FoldError> 
         views.put(&key::case_piece(&case.id, pieces), piece)?;
         pieces += 1;
     }
-    // A transfer to a shorter name can make it a piece shorter, never two.
-    Ok(views.delete(&key::case_piece(&case.id, pieces))?)
+    // A transfer to a shorter name can make it shorter.
+    let last = key::case_piece(&case.id, pieces);
+    for (left, _) in views.scan(&Scan::prefix(key::case(&case.id)).from(last))? {
+        views.delete(&left)?;
+    }
+    Ok(())
 }
 
 fn read_case(views: &ViewWriter<'_>, id: &Ii) -> Result<Option<Case>, FoldError> {
-    joined(views.scan(&Scan::prefix(key::case(id)))?).map_err(form)
+    joined(views.scan(&Scan::prefix(key::case(id)))?)
+        .map_err(|error| FoldError::Record(error.into()))
 }
 
 /// A case from its pieces.
-pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, serde_json::Error> {
+pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, FormError> {
     if pieces.is_empty() {
         return Ok(None);
     }
     let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
-    serde_json::from_slice(&bytes).map(Some)
+    Ok(serde_json::from_slice(&bytes).map(Some)?)
 }
 
-fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Case, FoldError> {
-    let case = Case::begin(&record.case, seq, record.at, &record.generation, &record.event)
-        .ok_or_else(|| broken(format!("record {seq} tells of a case that never began")))?;
+/// `None` for a case whose first record is damaged: what is left of it stays in the journal, and
+/// every other case goes on.
+fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Option<Case>, FoldError> {
+    let (id, generation) = (&record.case, &record.generation);
+    let Some(case) = Case::begin(id, seq, record.at, generation, &record.event) else {
+        tracing::error!(seq, "a record of a case whose first record is missing: left out");
+        return Ok(None);
+    };
     views.put(&key::number(case.number.as_str()), to_json(&case.id)?)?;
     views.put(&key::opened(case.opened, &case.id), Vec::new())?;
-    add(views, "cases", 1)?;
-    Ok(case)
+    add(views, ("cases", ""), 1)?;
+    Ok(Some(case))
 }
 
 fn list(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
@@ -135,6 +172,10 @@ fn owe(
         let state =
             if first { ItemState::Due { at: record.at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
+        let system = key::owed_to(&owed.to);
+        if views.get(&system)?.is_none() {
+            views.put(&system, owed.to.as_bytes())?;
+        }
         let item = Item {
             id,
             case: case.id.clone(),
@@ -142,31 +183,43 @@ fn owe(
             to: owed.to.clone(),
             what: owed.what.clone(),
             owed: record.at,
+            since: record.at,
             attempts: 0,
             state,
         };
         index(&item, views)?;
-        add(views, &counter(&item), 1)?;
+        add(views, counter(&item), 1)?;
         write(views, key::item(id), &item)?;
     }
     Ok(())
 }
 
 /// Gives an item its next state, and lets the next in its lane go when it is done with.
-fn move_item(views: &mut ViewWriter<'_>, id: ItemId, state: ItemState) -> Result<(), FoldError> {
-    let mut item = read::<Item>(views, &key::item(id))?
-        .ok_or_else(|| broken(format!("outgoing message {id} was never owed")))?;
+fn move_item(
+    views: &mut ViewWriter<'_>,
+    id: ItemId,
+    state: ItemState,
+    moved: Moved,
+) -> Result<(), FoldError> {
+    let Some(mut item) = read::<Item>(views, &key::item(id))? else {
+        tracing::error!(outgoing.id = %id, "the record that owes it is missing: left out");
+        return Ok(());
+    };
     if item.state.is_final() {
         return Ok(());
     }
     unindex(&item, views)?;
-    add(views, &counter(&item), -1)?;
-    if matches!(state, ItemState::Leased { .. }) {
-        item.attempts += 1;
+    add(views, counter(&item), -1)?;
+    let was_leased = matches!(item.state, ItemState::Leased { .. });
+    if moved == Moved::Leased || (moved == Moved::Tried && !was_leased) {
+        item.attempts = item.attempts.saturating_add(1);
+    }
+    if let (Moved::Turn, ItemState::Due { at, .. }) = (moved, &state) {
+        item.since = *at;
     }
     item.state = state;
     index(&item, views)?;
-    add(views, &counter(&item), 1)?;
+    add(views, counter(&item), 1)?;
     write(views, key::item(id), &item)?;
     if item.state.is_final() {
         views.delete(&key::lane_item(&item.to, &item.case, id))?;
@@ -179,10 +232,9 @@ fn move_item(views: &mut ViewWriter<'_>, id: ItemId, state: ItemState) -> Result
 }
 
 fn wake(views: &mut ViewWriter<'_>, id: ItemId, now: Timestamp) -> Result<(), FoldError> {
-    let next = read::<Item>(views, &key::item(id))?
-        .ok_or_else(|| broken(format!("outgoing message {id} was never owed")))?;
-    if next.state == ItemState::Waiting {
-        return move_item(views, id, ItemState::Due { at: now, why: None });
+    let next = read::<Item>(views, &key::item(id))?;
+    if next.is_some_and(|next| next.state == ItemState::Waiting) {
+        return move_item(views, id, ItemState::Due { at: now, why: None }, Moved::Turn);
     }
     Ok(())
 }
@@ -240,12 +292,12 @@ fn head_of(views: &ViewWriter<'_>, to: &str, case: &Ii) -> Result<Option<ItemId>
     Ok(rows.first().and_then(|(key, _)| key::item_parts(key)))
 }
 
-fn counter(item: &Item) -> String {
-    format!("{}/{}", item.to, item.state.name())
+fn counter(item: &Item) -> (&str, &'static str) {
+    (&item.to, item.state.name())
 }
 
-fn add(views: &mut ViewWriter<'_>, name: &str, step: i64) -> Result<(), FoldError> {
-    let key = key::count(name);
+fn add(views: &mut ViewWriter<'_>, (of, state): (&str, &str), step: i64) -> Result<(), FoldError> {
+    let key = key::count(of, state);
     let before = views.get(&key)?.as_deref().map_or(0, number);
     Ok(views.put(&key, (before + step).to_be_bytes())?)
 }
@@ -277,7 +329,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FoldError> {
 }
 
 fn form(error: serde_json::Error) -> FoldError {
-    FoldError::Record(Box::new(error))
+    FoldError::Record(Box::new(FormError::from(error)))
 }
 
 fn broken(what: String) -> FoldError {

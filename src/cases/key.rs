@@ -136,11 +136,20 @@ pub fn stuck(id: ItemId) -> Vec<u8> {
     key
 }
 
-/// `k`: counters.
+/// `k`: counters of something, by state where it has states.
 #[must_use]
-pub fn count(name: &str) -> Vec<u8> {
+pub fn count(of: &str, state: &str) -> Vec<u8> {
     let mut key = vec![b'k'];
-    key.extend_from_slice(name.as_bytes());
+    text(&mut key, of);
+    key.extend_from_slice(state.as_bytes());
+    key
+}
+
+/// `y`: systems that something was ever owed to, whether they are configured now or not.
+#[must_use]
+pub fn owed_to(system: &str) -> Vec<u8> {
+    let mut key = vec![b'y'];
+    text(&mut key, system);
     key
 }
 
@@ -218,6 +227,8 @@ mod tests {
         let sender = HsaId::parse(&"S".repeat(64)).unwrap();
         assert!(message(&sender, &id('a')).len() < 256);
         assert!(lane_item(&"s".repeat(64), &id('a'), ItemId { seq: 1, n: 1 }).len() < 256);
+        assert!(count(&long, "unreachable").len() < 256);
+        assert!(owed_to(&long).len() < 256);
         assert_ne!(case(&id('a')), case(&id('b')));
     }
 

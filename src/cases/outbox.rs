@@ -3,15 +3,12 @@
 use jiff::Timestamp;
 
 use crate::complaint::event::{Decision, Event, ItemId, Outcome};
+use crate::limits;
 use crate::store::engine::{SubmitError, Transaction};
-use crate::store::views::Scan;
 
 use super::query::{self, JobError, QueryError};
 use super::record::{Item, ItemState, RECORD_VERSION, Record};
 use super::{Cases, key};
-
-/// Rows read at once when a whole list is walked.
-const PAGE: usize = 1_000;
 
 /// Counters of one system's outgoing messages, by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -25,6 +22,14 @@ pub struct Counts {
     pub parked: i64,
     pub held: i64,
     pub discarded: i64,
+}
+
+impl Counts {
+    /// How many are neither delivered nor given up by somebody.
+    #[must_use]
+    pub const fn open(&self) -> i64 {
+        self.waiting + self.due + self.leased + self.unknown + self.parked + self.held
+    }
 }
 
 /// Why an outgoing message could not be moved.
@@ -67,21 +72,18 @@ impl Cases {
     /// Messages leased by a run of the process that is no more: nobody will ever tell their outcome.
     pub fn orphans(&self, system: &str) -> Result<Vec<Item>, QueryError> {
         let mut orphans = Vec::new();
-        let prefix = key::due_prefix(system);
-        let mut scan = Scan::prefix(prefix).limit(PAGE);
-        loop {
-            let rows = self.engine.scan(&scan)?;
-            for (row, _) in &rows {
-                let Some(item) = key::item_parts(row).map(|id| self.item(id)).transpose()? else {
-                    continue;
-                };
-                orphans.extend(item.filter(|item| self.is_orphan(item)));
-            }
-            match rows.last() {
-                Some((last, _)) if rows.len() == PAGE => scan = scan.after(last.clone()),
-                _ => return Ok(orphans),
+        for (row, _) in self.rows(&key::due_prefix(system), usize::MAX)? {
+            if let Some(id) = key::item_parts(&row) {
+                orphans.extend(self.item(id)?.filter(|item| self.is_orphan(item)));
             }
         }
+        Ok(orphans)
+    }
+
+    /// The systems that something was ever owed to, also those that are configured no more.
+    pub fn owed_to(&self) -> Result<Vec<String>, QueryError> {
+        let rows = self.rows(b"y", usize::MAX)?;
+        Ok(rows.into_iter().filter_map(|(_, to)| String::from_utf8(to).ok()).collect())
     }
 
     fn is_orphan(&self, item: &Item) -> bool {
@@ -101,7 +103,7 @@ impl Cases {
 
     /// How many messages to `system` stand where.
     pub fn counts(&self, system: &str) -> Result<Counts, QueryError> {
-        let of = |state: &str| self.counter(&format!("{system}/{state}"));
+        let of = |state: &str| self.counter(system, state);
         Ok(Counts {
             waiting: of("waiting")?,
             due: of("due")?,
@@ -118,10 +120,10 @@ impl Cases {
     /// Leases a due message until `until`; on disk before anything is sent.
     pub async fn lease(&self, id: ItemId, until: Timestamp) -> Result<Item, OutboxError> {
         let instance = self.instance.clone();
-        let at = self.now();
         self.move_item(id, move |item| match item.state {
             ItemState::Due { .. } => {
-                Some((at, Event::Leased { item: id, attempt: item.attempts + 1, until, instance }))
+                let attempt = item.attempts.saturating_add(1);
+                Some(Event::Leased { item: id, attempt, until, instance })
             }
             ItemState::Waiting
             | ItemState::Leased { .. }
@@ -135,12 +137,14 @@ impl Cases {
         .await
     }
 
-    /// Records what came of an attempt.
-    pub async fn tried(&self, id: ItemId, outcome: Outcome) -> Result<Item, OutboxError> {
-        let at = self.now();
+    /// Records what came of an attempt on `seen`. What somebody has decided since stands.
+    pub async fn tried(&self, seen: &Item, outcome: Outcome) -> Result<Item, OutboxError> {
+        let (id, state) = (seen.id, seen.state.clone());
+        let outcome = bounded(outcome);
         self.move_item(id, move |item| {
             let attempt = item.attempts;
-            (!item.state.is_final()).then_some((at, Event::Tried { item: id, attempt, outcome }))
+            let open = !item.state.is_final() && item.state == state;
+            open.then_some(Event::Tried { item: id, attempt, outcome })
         })
         .await
     }
@@ -152,30 +156,30 @@ impl Cases {
         decision: Decision,
         reason: String,
     ) -> Result<Item, OutboxError> {
-        let at = self.now();
+        let reason = cut(reason);
         self.move_item(id, move |item| {
             let open = !item.state.is_final()
                 && !matches!(item.state, ItemState::Leased { .. } | ItemState::Waiting);
-            open.then_some((at, Event::Decided { item: id, decision, reason }))
+            open.then_some(Event::Decided { item: id, decision, reason })
         })
         .await
     }
 
     async fn move_item<F>(&self, id: ItemId, next: F) -> Result<Item, OutboxError>
     where
-        F: FnOnce(&Item) -> Option<(Timestamp, Event)> + Send + 'static,
+        F: FnOnce(&Item) -> Option<Event> + Send + 'static,
     {
         let job = move |transaction: &mut Transaction<'_>| {
             let Some(item) = query::read_in::<Item>(transaction, &key::item(id))? else {
                 return Ok(Err(OutboxError::NoSuch(id)));
             };
             let state = item.state.name();
-            let Some((at, event)) = next(&item) else {
+            let Some(event) = next(&item) else {
                 return Ok(Err(OutboxError::NotNow { id, state }));
             };
             let record = Record {
                 v: RECORD_VERSION,
-                at,
+                at: transaction.now(),
                 case: item.case.clone(),
                 generation: String::new(),
                 incoming: None,
@@ -188,6 +192,31 @@ impl Cases {
             let item = query::read_in::<Item>(transaction, &key::item(id))?;
             Ok::<_, JobError>(item.ok_or(OutboxError::NoSuch(id)))
         };
-        self.engine.submit(job).await.map_err(OutboxError::Store)?
+        let moved = self.engine.submit(job).await.map_err(OutboxError::Store)?;
+        if let Ok(item) = &moved {
+            // A message that is done with may have let the next one go.
+            self.ring(&item.to);
+        }
+        moved
+    }
+}
+
+/// A reason that fits in a view beside the longest ids, on one line.
+fn cut(why: String) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut short: String = why.chars().take(limits::WHY_CHARS_MAX).map(plain).collect();
+    if short.len() < why.len() {
+        short.push('…');
+    }
+    short
+}
+
+fn bounded(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Delivered => Outcome::Delivered,
+        Outcome::Unreachable { why } => Outcome::Unreachable { why: cut(why) },
+        Outcome::Again { at, why } => Outcome::Again { at, why: cut(why) },
+        Outcome::Unknown { why } => Outcome::Unknown { why: cut(why) },
+        Outcome::Parked { why } => Outcome::Parked { why: cut(why) },
     }
 }

@@ -6,11 +6,12 @@ use crate::complaint::case::Case;
 use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
+use crate::limits;
 use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
 
-use super::record::{Item, Record};
+use super::record::{FormError, Item, Record};
 use super::{Cases, fold, key};
 
 /// Why something could not be read.
@@ -31,7 +32,7 @@ pub enum QueryError {
     NotOfCase(u64),
     /// A stored value has another form than this program knows.
     #[error("a stored value has another form than expected")]
-    Form(#[source] serde_json::Error),
+    Form(#[source] FormError),
 }
 
 /// A record of a case and its journal number.
@@ -75,6 +76,25 @@ impl Cases {
         Ok(cases)
     }
 
+    /// A case as it stood after its record `seq`; `None` where that is before its first.
+    pub fn case_as_of(&self, id: &Ii, seq: u64) -> Result<Option<Case>, QueryError> {
+        let mut case: Option<Case> = None;
+        for (_, position) in self.rows(&key::events(id), usize::MAX)? {
+            let Some(position) = Position::from_bytes(&position).filter(|it| it.seq <= seq) else {
+                break;
+            };
+            let record = self.read_record(position)?;
+            match &mut case {
+                Some(case) => case.fold(position.seq, record.at, &record.event),
+                None => {
+                    let (at, generation) = (record.at, &record.generation);
+                    case = Case::begin(id, position.seq, at, generation, &record.event);
+                }
+            }
+        }
+        Ok(case)
+    }
+
     /// All records of a case in order, with their journal numbers. A record that is damaged is an
     /// error of its own place; the rest is given.
     pub fn records(&self, id: &Ii) -> Result<Vec<Numbered>, QueryError> {
@@ -109,21 +129,33 @@ impl Cases {
 
     /// How many cases there are.
     pub fn count(&self) -> Result<u64, QueryError> {
-        Ok(self.counter("cases")?.unsigned_abs())
+        Ok(self.counter("cases", "")?.unsigned_abs())
     }
 
-    pub(super) fn counter(&self, name: &str) -> Result<i64, QueryError> {
-        let bytes = self.engine.get(&key::count(name))?;
+    pub(super) fn counter(&self, of: &str, state: &str) -> Result<i64, QueryError> {
+        let bytes = self.engine.get(&key::count(of, state))?;
         Ok(bytes.as_deref().map_or(0, fold::number))
     }
 
     pub(super) fn view<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, QueryError> {
         let bytes = self.engine.get(key)?;
-        bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(QueryError::Form)).transpose()
+        bytes.map(|bytes| of_json(&bytes)).transpose()
     }
 
     pub(super) fn rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Entry>, QueryError> {
-        Ok(self.engine.scan(&Scan::prefix(prefix).limit(limit))?)
+        let mut rows = Vec::new();
+        let mut scan = Scan::prefix(prefix);
+        loop {
+            let wanted = (limit - rows.len()).min(limits::VIEW_SCAN_MAX);
+            let page = self.engine.scan(&scan.clone().limit(wanted))?;
+            let last = page.last().map(|(key, _)| key.clone());
+            let ended = page.len() < wanted;
+            rows.extend(page);
+            match last {
+                Some(last) if !ended && rows.len() < limit => scan = scan.after(last),
+                Some(_) | None => return Ok(rows),
+            }
+        }
     }
 
     fn read_record(&self, position: Position) -> Result<Record, QueryError> {
@@ -131,8 +163,12 @@ impl Cases {
             .engine
             .read(position)
             .map_err(|source| QueryError::Record { seq: position.seq, source })?;
-        serde_json::from_slice(&bytes).map_err(QueryError::Form)
+        of_json(&bytes)
     }
+}
+
+fn of_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueryError> {
+    serde_json::from_slice(bytes).map_err(|error| QueryError::Form(error.into()))
 }
 
 /// Why a job could not read or append.
@@ -141,7 +177,7 @@ pub enum JobError {
     #[error("the store")]
     Store(#[from] StoreError),
     #[error("a stored value has another form than expected")]
-    Form(#[from] serde_json::Error),
+    Form(#[from] FormError),
 }
 
 /// A case as the writer sees it, with what this batch has done.
@@ -157,16 +193,18 @@ pub(super) fn read_in<T: DeserializeOwned>(
     key: &[u8],
 ) -> Result<Option<T>, JobError> {
     let bytes = transaction.get(key)?;
-    Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose()?)
+    Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(FormError::from)?)
 }
 
-pub(super) fn count_in(transaction: &mut Transaction<'_>, name: &str) -> Result<i64, JobError> {
-    Ok(transaction.get(&key::count(name))?.as_deref().map_or(0, fold::number))
+pub(super) fn cases_in(transaction: &mut Transaction<'_>) -> Result<u64, JobError> {
+    let bytes = transaction.get(&key::count("cases", ""))?;
+    Ok(bytes.as_deref().map_or(0, fold::number).unsigned_abs())
 }
 
 pub(super) fn append_in(
     transaction: &mut Transaction<'_>,
     record: &Record,
 ) -> Result<Position, JobError> {
-    Ok(transaction.append(&serde_json::to_vec(record)?)?)
+    let bytes = serde_json::to_vec(record).map_err(FormError::from)?;
+    Ok(transaction.append(&bytes)?)
 }

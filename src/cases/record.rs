@@ -45,6 +45,28 @@ pub struct Receipt {
     pub received: Timestamp,
 }
 
+/// A stored value does not read as what it should be. Holds where, never what: a value may be
+/// somebody's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} in line {line}, column {column}")]
+pub struct FormError {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for FormError {
+    fn from(error: serde_json::Error) -> Self {
+        let what = match error.classify() {
+            serde_json::error::Category::Io => "the value cannot be written",
+            serde_json::error::Category::Syntax => "no JSON",
+            serde_json::error::Category::Data => "another form than this program knows",
+            serde_json::error::Category::Eof => "the value breaks off",
+        };
+        Self { what, line: error.line(), column: error.column() }
+    }
+}
+
 /// An outgoing message as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -54,6 +76,9 @@ pub struct Item {
     pub to: String,
     pub what: Debt,
     pub owed: Timestamp,
+    /// Since when it is tried: when its turn came, or an operator last said to send it.
+    pub since: Timestamp,
+    /// Attempts begun, those included that ended before anything was sent.
     pub attempts: u32,
     pub state: ItemState,
 }

@@ -3,6 +3,7 @@
 //! Pure functions. A refusal leaves no trace in the case.
 
 use crate::id::HsaId;
+use crate::limits;
 
 use super::case::Case;
 use super::codes::CodeLists;
@@ -143,6 +144,10 @@ pub fn from_complainant(
         }
     };
     still_open(case)?;
+    if case.complainant_seqs.len() >= limits::CASE_MESSAGES_MAX {
+        let most = limits::CASE_MESSAGES_MAX;
+        return Err(Refusal::State(format!("Ärendet har redan {most} meddelanden.")));
+    }
     let mut owed = Vec::new();
     if let Destination::System { id, receiver, .. } = &case.destination {
         owed.push(Owed {
@@ -316,6 +321,10 @@ fn step_of(
             if case.questions.iter().any(|asked| asked.id == it.question_id) {
                 let rule = "är redan använt i ärendet";
                 return Err(Refusal::invalid("question/questionId", rule));
+            }
+            if case.questions.len() >= limits::CASE_QUESTIONS_MAX {
+                let most = limits::CASE_QUESTIONS_MAX;
+                return Err(Refusal::State(format!("Ärendet har redan {most} frågor.")));
             }
             Step::Question(it.clone())
         }

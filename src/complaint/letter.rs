@@ -5,7 +5,7 @@
 use jiff::civil::Date;
 
 use super::case::Case;
-use super::event::{Event, Opened, Step};
+use super::event::{Event, Opened, Source, Step};
 use super::message::{Attachment, ClosureReason, RecipientKind, Reply};
 use crate::clock;
 
@@ -35,14 +35,19 @@ pub fn letter(case: &Case, event: &Event) -> Option<Letter> {
 }
 
 fn confirmation(opened: &Opened) -> String {
-    let sent = day_text(clock::swedish_day(opened.complaint.submitted));
+    let day = day_text(clock::swedish_day(opened.complaint.submitted));
+    let sent = match opened.source {
+        Source::Portal => format!("Du skickade det den {day}."),
+        // What came by phone or letter was written down by somebody else.
+        Source::Registered { .. } => format!("Det togs emot den {day}."),
+    };
     let wish = if opened.complaint.reply_wish.wanted {
         "Du får svar så snart som möjligt, oftast inom fyra veckor. Dröjer det längre får du veta det."
     } else {
         "Du har angett att du inte vill ha något svar. Dina synpunkter läses och tas om hand ändå."
     };
     format!(
-        "Ditt ärende till {} har kommit in. Du skickade det den {sent}.\n\n{wish}\n\nAnge \
+        "Ditt ärende till {} har kommit in. {sent}\n\n{wish}\n\nAnge \
          ärendenumret om du kontaktar oss.",
         opened.receiver_name
     )

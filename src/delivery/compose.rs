@@ -25,6 +25,7 @@ use crate::rivta::{
 };
 use crate::soap::{FaultCode, FaultSeen, Outline, Piece};
 use crate::store::blobs::Blobs;
+use crate::store::journal::ReadError;
 use crate::tak::{System, Table};
 
 /// Bytes of a file that are read at once: a multiple of three, so that base64 needs no padding
@@ -50,6 +51,31 @@ pub enum ComposeError {
     NoPerson,
     #[error("the message cannot be written as XML")]
     Write(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the thread that reads the case is gone")]
+    Thread,
+}
+
+impl ComposeError {
+    /// Whether it may pass by itself: the store or its disk did not answer.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Thread
+            | Self::Case(
+                QueryError::Views(_) | QueryError::Record { source: ReadError::Disk { .. }, .. },
+            ) => true,
+            Self::Case(
+                QueryError::Record { source: ReadError::Damaged(_), .. }
+                | QueryError::NotOfCase(_)
+                | QueryError::Form(_),
+            )
+            | Self::NotTold
+            | Self::NoCase
+            | Self::Kind
+            | Self::NoPerson
+            | Self::Write(_) => false,
+        }
+    }
 }
 
 /// A message that is ready to be sent.
@@ -105,7 +131,7 @@ pub fn compose(
                 Some(seq) => cases.record(&item.case, *seq)?,
                 None => record,
             };
-            relay(&source, receiver)
+            relay(cases, item, &source, receiver)
         }
         Debt::Letter => letter_to(cases, item, &record, system),
         Debt::Onward => onward(cases, item, &record, &table.platform().portal),
@@ -203,7 +229,12 @@ fn block(file: &mut std::fs::File) -> io::Result<Option<Bytes>> {
 }
 
 /// The complainant's message, as it came; only the header is new.
-fn relay(record: &Record, receiver: &HsaId) -> Result<Composed, ComposeError> {
+fn relay(
+    cases: &Cases,
+    item: &Item,
+    record: &Record,
+    receiver: &HsaId,
+) -> Result<Composed, ComposeError> {
     let from_portal = match &record.event {
         Event::Opened(opened) => matches!(opened.source, Source::Portal),
         Event::Supplemented { .. } | Event::Withdrawn { .. } => true,
@@ -216,18 +247,24 @@ fn relay(record: &Record, receiver: &HsaId) -> Result<Composed, ComposeError> {
     };
     let outline = match &record.original {
         Some(original) if from_portal => original.relay(receiver),
-        Some(_) | None => process_complaint_v1::write(&as_complaint(record)?, receiver),
+        Some(_) | None => {
+            process_complaint_v1::write(&as_complaint(cases, item, record)?, receiver)
+        }
     };
     Ok(complaint_call(Interaction::ProcessComplaint, outline, record))
 }
 
 /// A case that was registered by one system and transferred to another goes as a new complaint.
-fn as_complaint(record: &Record) -> Result<ProcessComplaint, ComposeError> {
+fn as_complaint(
+    cases: &Cases,
+    item: &Item,
+    record: &Record,
+) -> Result<ProcessComplaint, ComposeError> {
     let (Event::Opened(opened), Some(incoming)) = (&record.event, &record.incoming) else {
         return Err(ComposeError::Kind);
     };
     Ok(ProcessComplaint {
-        message_id: incoming.message_id.clone(),
+        message_id: own_message_id(cases, item),
         sent: incoming.sent,
         case_id: record.case.clone(),
         content: FromComplainant::Complaint(Box::new(opened.complaint.clone())),
@@ -240,7 +277,8 @@ fn letter_to(
     record: &Record,
     system: &System,
 ) -> Result<Composed, ComposeError> {
-    let case = cases.case(&item.case)?.ok_or(ComposeError::NoCase)?;
+    // As it stood then: a letter that has waited must not speak for whoever has the case now.
+    let case = cases.case_as_of(&item.case, item.id.seq)?.ok_or(ComposeError::NoCase)?;
     let letter = letter(&case, &record.event).ok_or(ComposeError::NotTold)?;
     let complaint = complaint_of(cases, &case, record)?;
     let person = inbox_person(&complaint).ok_or(ComposeError::NoPerson)?.to_owned();
@@ -316,13 +354,9 @@ fn onward(
         | Event::Tried { .. }
         | Event::Decided { .. } => return Err(ComposeError::Kind),
     };
-    let (message_id, sent) = match &record.incoming {
-        Some(incoming) => (incoming.message_id.clone(), incoming.sent),
-        None => (own_message_id(cases, item), record.at),
-    };
     let message = ProcessComplaintHandling {
-        message_id,
-        sent,
+        message_id: own_message_id(cases, item),
+        sent: record.incoming.as_ref().map_or(record.at, |incoming| incoming.sent),
         case_id: Some(record.case.clone()),
         handler,
         content,
@@ -351,11 +385,12 @@ fn content_of(step: &Step) -> FromHandler {
     }
 }
 
-/// A step made here has no sender's id; its place in the journal is one that never comes again.
+/// A message that is ours is known by its place in the journal, which never comes again. Not by the
+/// id it came in with: ids are the sender's own, and two systems may use the same.
 fn own_message_id(cases: &Cases, item: &Item) -> Ii {
     Ii {
         root: "1.2.752.129.2.1.2.1".to_owned(),
-        extension: Some(format!("{}:{}", cases.own(), item.id.seq)),
+        extension: Some(format!("{}:{}", cases.own(), item.id)),
     }
 }
 
@@ -399,10 +434,17 @@ impl Reader {
             }
             Self::Inbox => match portal::read_result(&answer.body, kind) {
                 // The contract knows one logical error; older inboxes told it with INFO.
-                Ok(read) if is_not_active(read.result_text.as_deref()) => Read {
-                    soap: SoapReading::Info,
-                    unreachable: Some("the person is not an active user of the inbox".to_owned()),
-                },
+                Ok(read)
+                    if read.result_code != ResultCode::Ok
+                        && is_not_active(read.result_text.as_deref()) =>
+                {
+                    Read {
+                        soap: SoapReading::Info,
+                        unreachable: Some(
+                            "the person is not an active user of the inbox".to_owned(),
+                        ),
+                    }
+                }
                 Ok(read) => Read::of(result(read.result_code, None)),
                 Err(error) => Read::of(not_answer(&error)),
             },
@@ -412,6 +454,13 @@ impl Reader {
 
 /// Whether the person has an inbox; what the answer was, when it does not say.
 pub fn is_active(answer: &Answer) -> Result<bool, SoapReading> {
+    if !(200..300).contains(&answer.status) {
+        // A result under a status that denies it tells nothing; a fault tells what it is.
+        return Err(match portal::read_user_status(&answer.body, answer.header("content-type")) {
+            Ok(_) => SoapReading::NotSoap,
+            Err(error) => not_answer(&error),
+        });
+    }
     portal::read_user_status(&answer.body, answer.header("content-type"))
         .map(|status| status.active)
         .map_err(|error| not_answer(&error))

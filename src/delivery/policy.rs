@@ -33,7 +33,8 @@ pub struct Attempt {
     pub item: ItemId,
     /// From 1.
     pub number: u32,
-    pub owed: Timestamp,
+    /// Since when it is tried: waiting for its turn, or for somebody to decide, is no trying.
+    pub since: Timestamp,
     pub now: Timestamp,
 }
 
@@ -63,7 +64,7 @@ pub fn unknown(why: String, attempt: Attempt, policy: &Policy) -> Outcome {
 
 fn again(why: String, attempt: Attempt, policy: &Policy) -> Outcome {
     let at = clock::after(attempt.now, wait(attempt, &policy.retry));
-    if at > clock::after(attempt.owed, policy.retry.give_up_after) {
+    if at > clock::after(attempt.since, policy.retry.give_up_after) {
         return Outcome::Parked { why: format!("the time to try is over; last: {why}") };
     }
     Outcome::Again { at, why }
@@ -90,7 +91,7 @@ mod tests {
 
     fn attempt(number: u32) -> Attempt {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        Attempt { item: ItemId { seq: 9, n: 1 }, number, owed: now, now }
+        Attempt { item: ItemId { seq: 9, n: 1 }, number, since: now, now }
     }
 
     fn policy(when_unknown: WhenUnknown) -> Policy {
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn trying_ends_and_is_parked_with_the_last_reason() {
         let mut late = attempt(40);
-        late.now = clock::after(late.owed, Retry::default().give_up_after);
+        late.now = clock::after(late.since, Retry::default().give_up_after);
         let Outcome::Parked { why } = outcome(later(), late, &policy(WhenUnknown::Resend)) else {
             panic!("it goes on for ever");
         };
