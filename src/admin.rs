@@ -4,6 +4,7 @@
 //! users come. What a browser sends from a page of somebody else's is refused.
 
 pub mod client;
+mod routing;
 pub mod steps;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::complaint::case::Case;
 use crate::complaint::command::Refusal;
 use crate::complaint::event::{Decision, ItemId};
 use crate::id::HsaId;
+use crate::routing::picture::SharedDesk;
 use crate::telemetry::Chain;
 use steps::StepRequest;
 
@@ -45,6 +47,8 @@ pub struct Controls {
     pub reload: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What the configuration says now, for a step in the built-in store.
     pub grounds: Arc<dyn Fn() -> Grounds + Send + Sync>,
+    /// Routing: its state, its changes and what it decided.
+    pub routing: SharedDesk,
 }
 
 impl fmt::Debug for Controls {
@@ -71,6 +75,7 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
         .route("/cases/{number}/steps", post(step))
         .route("/outbox", get(outbox))
         .route("/outbox/{id}", get(item).post(decide))
+        .merge(routing::routes())
         .layer(middleware::from_fn(own_users_only))
         .with_state(Door { cases, controls })
 }

@@ -234,7 +234,9 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        let way = match routing.table.decide(&question).outcome {
+        let decision = routing.table.decide(&question);
+        self.routing.count(&question, &decision, routing);
+        let way = match decision.outcome {
             Ok(Destination::Forward { .. }) => {
                 return Err(Refusal::NotKept(head.contract.to_string()));
             }

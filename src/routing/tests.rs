@@ -1,0 +1,1 @@
+//! Facts about the routing folder and what is kept of it.
