@@ -137,7 +137,7 @@ impl Current {
         });
         let until = today.checked_add(limits::ROUTING_PLANNED_DAYS.days()).unwrap_or(Date::MAX);
         Picture {
-            folder: self.folder().to_owned(),
+            folder: std::path::absolute(self.folder()).unwrap_or_else(|_| self.folder().into()),
             generation: table.generation().full().to_owned(),
             since: self.since(),
             refused: self.refused(),

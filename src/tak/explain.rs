@@ -152,6 +152,11 @@ impl Table {
     fn next_step(&self, question: &Question<'_>, denial: &Denial) -> Option<String> {
         let address = question.address.trim();
         Some(match denial {
+            Denial::NoRoute { .. } if self.unit_of(address).is_some() => {
+                let unit = self.unit_of(address)?;
+                let row = self.row(unit.place);
+                format!("give the unit a [[unit.handling]] that holds that day ({row})")
+            }
             Denial::NoRoute { .. } => {
                 let contract = self.names.find(question.contract.as_str());
                 let routed = self.routes.iter().filter(|it| Some(it.contract) == contract);

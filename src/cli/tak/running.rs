@@ -132,7 +132,7 @@ fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "\nkept, to return to with `klagomal tak rollback GENERATION`")?;
     for it in &picture.kept {
-        let running = if it.generation == picture.generation { "  in force" } else { "" };
+        let running = if it.generation == picture.generation { "  <- now" } else { "" };
         writeln!(out, "  {}  {}{running}", it.short(), when(it))?;
     }
     Ok(())
@@ -140,8 +140,8 @@ fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
 
 fn when(kept: &Kept) -> String {
     match (kept.taken.last(), kept.set_aside) {
-        (Some(taken), _) => format!("in force from {}", minute(*taken)),
-        (None, Some(at)) => format!("never in force; set aside {}", minute(at)),
+        (Some(taken), _) => format!("taken {}", minute(*taken)),
+        (None, Some(at)) => format!("never taken; set aside {}", minute(at)),
         (None, None) => String::new(),
     }
 }
