@@ -189,7 +189,7 @@ fn what_comes_into_force_is_kept_with_code_lists_and_come_back_to() {
     // What is in the folder and was never in force is kept too, even if it does not load.
     fs::write(place.file("broken.toml"), b"\xff = [").unwrap();
     let third = place.bytes();
-    let (to, taken) = current.roll_back(&first[..6], later(2)).unwrap();
+    let (to, taken) = current.roll_back(first.get(..6).unwrap(), later(2)).unwrap();
     assert_eq!((to, taken.unwrap()), (first.clone(), true));
     assert_eq!((place.bytes(), name(&current)), (first_bytes, first.clone()));
     assert!(place.file("notes.txt").exists() && !place.file("more.toml").exists());
@@ -252,7 +252,7 @@ fn the_oldest_go_but_not_the_running_one_nor_what_open_cases_name() {
         names.push(content.generation().full().to_owned());
     }
     assert_eq!(current.prune(|| None).unwrap(), 0, "unknown what cases name");
-    let named = || Some([names[1][..12].to_owned()].into());
+    let named = || Some([names[1].get(..12).unwrap().to_owned()].into());
     // Oldest of all is the running one, then the five, of which one is named.
     assert_eq!(current.prune(named).unwrap(), extra - 1);
     let left: Vec<_> = generations.list().unwrap().into_iter().map(|it| it.generation).collect();
@@ -298,7 +298,7 @@ fn certificates_that_run_out_soon_or_cannot_be_read_are_warned_of() {
     let own = "rate = \"10/s\"\ncertificate = \"certs/expired.crt\"\nkey = \"certs/none.key\"\n\
                trust = \"certs/ca.crt\"\n";
     let at = text.rfind("rate = ").unwrap();
-    fs::write(&systems, format!("{}{own}", &text[..at])).unwrap();
+    fs::write(&systems, format!("{}{own}", text.get(..at).unwrap())).unwrap();
     let reading = read(&place.folder(), now()).unwrap();
     let table = reading.routing.unwrap().table;
     let found = certificates(&table, place.dir.path(), now());

@@ -103,3 +103,49 @@ fn time(text: &str) -> Result<Timestamp, String> {
     let at = text.parse::<DateTime>();
     swedish(at.map_err(|_| "write it as 2026-07-01 or 2026-07-01T12:00".to_owned())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(more: &str) -> Table {
+        let text = format!(
+            "[platform]\nhsa_id = \"SE0000000000-G\"\ninstance = \"t\"\ninkorg = \"i\"\nportal = \
+             \"SE0000000000-1177\"\n[[system]]\nhsa_id = \"SE0000000000-1177\"\nname = \"p\"\n\
+             [[system]]\nid = \"i\"\nhsa_id = \"SE0000000000-I\"\nname = \"i\"\n\
+             url = \"https://localhost/\"\n{more}"
+        );
+        let source = crate::tak::Source { name: "a.toml".to_owned(), text };
+        let loaded = Table::parse(&[source], "2026-05-01T12:00:00Z".parse().unwrap());
+        loaded.table.unwrap_or_else(|| panic!("{:#?}", loaded.findings))
+    }
+
+    fn route(contract: &str) -> String {
+        format!("[[route]]\ncontract = \"{contract}\"\nlogical_address = \"A\"\nsystem = \"i\"\n")
+    }
+
+    #[test]
+    fn a_contract_is_found_by_its_name_when_only_one_has_it() {
+        let (one, two) = ("urn:riv:a:GetCareResponder:1", "urn:riv:a:GetCareResponder:2");
+        let table = load(&[route(one), route("urn:riv:b:PingResponder:1")].concat());
+        let found = |asked: &str| contract(&table, asked).map(|it| it.as_str().to_owned());
+        assert_eq!(found("getcare").unwrap(), one);
+        assert_eq!(found("ProcessComplaint").unwrap(), crate::tak::PROCESS_COMPLAINT);
+        assert_eq!(found(&one.to_uppercase()).unwrap(), one);
+        assert_eq!(found("urn:nobody:1").unwrap(), "urn:nobody:1");
+        let Failed(why) = found("GetCar").unwrap_err();
+        assert!(why.contains("no row is about") && why.contains("\n  GetCare\n"), "{why}");
+        let table = load(&[route(one), route(two)].concat());
+        let Failed(why) = contract(&table, "GetCare").unwrap_err();
+        assert!(why.contains(one) && why.contains(two), "{why}");
+    }
+
+    #[test]
+    fn a_time_is_a_day_a_swedish_time_or_an_exact_one() {
+        let told = |text: &str| time(text).map(|it| it.to_string());
+        assert_eq!(told("2026-07-01").unwrap(), "2026-07-01T10:00:00Z");
+        assert_eq!(told("2026-07-01T23:30").unwrap(), "2026-07-01T21:30:00Z");
+        assert_eq!(told("2026-07-01T23:30:00Z").unwrap(), "2026-07-01T23:30:00Z");
+        assert!(told("1 July").is_err() && told("2026-02-30").is_err());
+    }
+}

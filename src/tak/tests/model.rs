@@ -248,6 +248,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES / 4, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_unit_is_accepted_exactly_when_every_day_to_come_has_one_method(
         rows in prop::collection::vec((prop::option::weighted(0.7, 1i8..=9), prop::option::weighted(0.6, 0i8..=5)), 1..5),
