@@ -4,6 +4,7 @@
 //! users come. What a browser sends from a page of somebody else's is refused.
 
 pub mod client;
+mod routing;
 pub mod steps;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::complaint::command::Refusal;
 use crate::complaint::event::{Decision, ItemId};
 use crate::id::HsaId;
 use crate::limits;
+use crate::routing::picture::SharedDesk;
 use crate::telemetry::Chain;
 use steps::StepRequest;
 
@@ -46,6 +48,8 @@ pub struct Controls {
     pub reload: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What the configuration says now, for a step in the built-in store.
     pub grounds: Arc<dyn Fn() -> Grounds + Send + Sync>,
+    /// Routing: its state, its changes and what it decided.
+    pub routing: SharedDesk,
 }
 
 impl fmt::Debug for Controls {
@@ -72,6 +76,7 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
         .route("/cases/{number}/steps", post(step))
         .route("/outbox", get(outbox))
         .route("/outbox/{id}", get(item).post(decide))
+        .merge(routing::routes())
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(own_users_only))

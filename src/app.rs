@@ -1,12 +1,13 @@
 //! Builds every part in floor order, runs them, and stops them from the top down.
 
 mod callers;
+mod desk;
+mod follow;
 mod status;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,9 @@ use crate::delivery::Delivery;
 use crate::gateway::{self, Gateway};
 use crate::limits;
 use crate::listen;
-use crate::routing::{self, Current, RoutingError};
+use crate::routing::generations::{GenerationError, Generations};
+use crate::routing::picture::SharedDesk;
+use crate::routing::{Current, RoutingError};
 use crate::store::blobs::{BlobError, Blobs};
 use crate::store::engine::{Engine, OpenReport, Settings as StoreSettings, StoreError};
 use crate::tak::{Finding, Severity};
@@ -30,14 +33,13 @@ use crate::telemetry::Chain;
 use crate::tls::{self, Reloads, ServerTls, TlsError};
 use callers::Connections;
 
-/// How often the routing folder is looked at for a change.
-const ROUTING_LOOK: Duration = Duration::from_secs(2);
-
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the routing configuration")]
     Routing(#[source] RoutingError),
+    #[error("the kept routing configurations")]
+    Generations(#[source] GenerationError),
     #[error("the certificates of the https door")]
     Tls(#[source] TlsError),
     #[error("the store")]
@@ -82,11 +84,13 @@ pub async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Running, StartError> {
     let config = Arc::new(config);
-    let (routing, findings) =
+    let (routing, findings, content) =
         Current::open(&config.tak.dir, clock.now()).map_err(StartError::Routing)?;
     tell_findings(&findings);
     let tls = ServerTls::new(tls_settings(&config), Arc::clone(&clock)).map_err(StartError::Tls)?;
     let cases = open_store(&config, &routing, &clock)?;
+    let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
+    routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
     let outbound = config.outbound.clone();
     let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
     let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _);
@@ -105,7 +109,8 @@ async fn run(parts: Parts) -> Result<Running, StartError> {
     // The watch ends with the work; what it has loaded stays.
     let _watch = tls::watch(kept, Arc::clone(&parts.clock), stop_work.clone());
     work.spawn(parts.delivery.clone().run(stop_work.clone()));
-    work.spawn(follow_routing(parts.clone(), stop_work.clone()));
+    work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
+    work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
     doors.spawn(serve_https(parts.clone(), https, stop_doors.clone()));
     doors.spawn(serve_admin(parts.clone(), admin, stop_doors.clone()));
@@ -236,6 +241,7 @@ fn controls(parts: &Parts) -> Controls {
         status: Arc::new(move || status::status(&two)),
         reload: Arc::new(move || reload(&three)),
         grounds: Arc::new(move || gateway::grounds(&four.routing.get())),
+        routing: SharedDesk(Arc::new(desk::RunningDesk(parts.clone()))),
     }
 }
 
@@ -269,52 +275,6 @@ async fn follow_identities(parts: Parts, stop: CancellationToken) {
             tokio::task::spawn_blocking(move || connections.reload()).await.unwrap_or_default()
         {
             tracing::error!("{line}");
-        }
-    }
-}
-
-/// Takes a changed routing folder into use. A bad one is told once and the good one goes on.
-async fn follow_routing(parts: Parts, stop: CancellationToken) {
-    let mut last = None;
-    let mut print = routing::fingerprint(parts.routing.folder());
-    let mut moving = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(ROUTING_LOOK) => {}
-        }
-        let found = routing::fingerprint(parts.routing.folder());
-        if found == print {
-            moving = None;
-            continue;
-        }
-        // Files that are being written are not read: half a folder can be a whole configuration.
-        if moving.as_ref() != Some(&found) {
-            moving = Some(found);
-            continue;
-        }
-        (print, moving) = (found, None);
-        let (routing, now) = (parts.routing.clone(), parts.clock.now());
-        let Ok(outcome) = tokio::task::spawn_blocking(move || routing.reload(now)).await else {
-            continue;
-        };
-        match outcome {
-            Ok(true) => {
-                last = None;
-                let generation = parts.routing.get().table.generation().to_string();
-                tracing::info!(generation, "another routing configuration is in force");
-            }
-            Ok(false) => last = None,
-            Err(error) => {
-                let told = Chain(&error).to_string();
-                if last.as_ref() != Some(&told) {
-                    tracing::error!("the routing configuration is not taken: {told}");
-                    if let RoutingError::Refused { findings, .. } = &error {
-                        tell_findings(findings);
-                    }
-                    last = Some(told);
-                }
-            }
         }
     }
 }

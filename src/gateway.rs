@@ -238,7 +238,9 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        Ok(match routing.table.decide(&question).outcome {
+        let decision = routing.table.decide(&question);
+        self.routing.count(&question, &decision, routing);
+        Ok(match decision.outcome {
             Ok(Destination::Forward { system, url, profile, timeout }) => {
                 Decided::Forward(Route { system, url, profile, timeout })
             }

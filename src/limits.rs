@@ -282,3 +282,51 @@ pub const ADMIN_CALL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long calls to the admin door may hold up a stop.
 pub const ADMIN_STOP_TIME_MAX: Duration = Duration::from_secs(5);
+// -- Routing in operation.
+
+/// Routing configurations kept to return to. A busy region changes its routing weekly: a year's worth.
+/// Those that open cases name are kept beyond it.
+pub const GENERATIONS_MAX: usize = 50;
+
+/// The most that are kept whatever cases name: at 1 MB each a gigabyte, at a national size a disk.
+pub const GENERATIONS_NAMED_MAX: usize = 1000;
+
+/// Times that are remembered at which one kept configuration came into force, the last ones.
+pub const GENERATION_TIMES_MAX: usize = 20;
+
+/// Times that a routing folder is read again when two readings of it differ.
+pub const ROUTING_READINGS_MAX: u32 = 20;
+
+/// Between two such readings: an editor or a copy writes its file within this time.
+pub const ROUTING_READING_WAIT: Duration = Duration::from_millis(100);
+
+/// How often the routing folder is looked at even when no change was reported (network disks).
+pub const ROUTING_POLL: Duration = Duration::from_secs(2);
+
+/// The longest that a routing folder which never stands still is waited for before it is read.
+pub const ROUTING_QUIET_MAX: Duration = Duration::from_secs(10);
+
+/// How far ahead planned changes of routing are shown, days: the next month's.
+pub const ROUTING_PLANNED_DAYS: i32 = 30;
+
+/// A certificate that runs out within so many days is warned of: an order of a new one takes weeks.
+pub const CERTIFICATE_WARNING_DAYS: i32 = 30;
+
+/// Different calls (contract, address, caller, profile, hour, outcome) counted at once, and in one
+/// day's file; about 200 bytes each. Further ones are counted under one key.
+pub const DECISION_KEYS_MAX: usize = 50_000;
+
+/// Days whose decisions are kept: a month with its first and last.
+pub const DECISION_DAYS_MAX: usize = 31;
+
+/// How often recorded decisions go to disk: what a crash may lose of a statistic.
+pub const DECISION_FLUSH: Duration = Duration::from_secs(60);
+
+/// One day's file of decisions: [`DECISION_KEYS_MAX`] keys of the longest kind.
+pub const DECISION_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Registration numbers named for one unit in a plan; the rest are counted.
+pub const PLAN_NUMBERS_MAX: usize = 20;
+
+/// Changed calls listed in a plan; the rest are counted.
+pub const PLAN_ROWS_MAX: usize = 1000;

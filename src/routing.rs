@@ -1,25 +1,37 @@
 //! The routing configuration in force: read from its folder, replaced whole or not at all.
 
+mod certificates;
+pub mod decisions;
+mod folder;
+pub mod generations;
+pub mod picture;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::complaint::codes::CodeLists;
-use crate::limits;
-use crate::tak::{Finding, Severity, Source, Table};
-
-/// The subfolder of code lists.
-const CODE_LISTS: &str = "code-lists";
+use crate::tak::{Decision, Finding, Question, Severity, Source, Table, report};
+pub use certificates::certificates;
+use decisions::Counter;
+use folder::NotRead;
+pub use folder::{Content, fingerprint};
+use generations::{Because, GenerationError, Generations};
 
 /// A table, and the code lists beside it. Never changed; a reload makes a new one.
 #[derive(Debug)]
 pub struct Routing {
+    /// Who may call what, and where a case goes.
     pub table: Table,
+    /// What cases are classified by.
     pub codes: Arc<CodeLists>,
 }
 
@@ -28,129 +40,366 @@ pub struct Routing {
 pub struct Reading {
     /// Absent when there is an error among the findings.
     pub routing: Option<Routing>,
+    /// Everything found, in the order of files and lines.
     pub findings: Vec<Finding>,
+    /// The bytes that were read; absent when some could not be.
+    pub content: Option<Content>,
 }
 
-/// Why nothing could be read.
+/// Why a folder is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum RoutingError {
+    /// The folder itself.
     #[error("the routing folder {folder} cannot be read")]
     Folder {
+        /// Which.
         folder: PathBuf,
+        /// What the system said.
         #[source]
         cause: std::io::Error,
     },
-    #[error("{errors} errors in {folder}; run `klagomal tak check {folder}` to see them all")]
-    Refused { folder: PathBuf, errors: usize, findings: Vec<Finding> },
+    /// What is in it.
+    #[error("{}; run `klagomal tak check {folder}` to see all that was found", first(findings))]
+    Refused {
+        /// Which.
+        folder: PathBuf,
+        /// All that was found; at least one is an error.
+        findings: Vec<Finding>,
+    },
+    /// It could not be kept to return to.
+    #[error("it is not taken, as it could not be returned to later")]
+    NotKept(#[source] GenerationError),
+}
+
+/// Why nothing was rolled back. The folder is as it was, unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum RollBackError {
+    /// Which one, or its bytes.
+    #[error("there is nothing to return to")]
+    Kept(#[from] GenerationError),
+    /// It is good no longer.
+    #[error(
+        "configuration {generation} has errors today, so that returning to it would change \
+         nothing: {}",
+        first(findings)
+    )]
+    Faulty {
+        /// Which.
+        generation: String,
+        /// What is wrong with it.
+        findings: Vec<Finding>,
+    },
+    /// What is there now could not be saved first.
+    #[error(
+        "the folder's present content cannot be kept, and would be lost: {0}; move the folder \
+         away, and do it again"
+    )]
+    Present(String),
+    /// Writing.
+    #[error("the files of {folder} could not all be written; do it again when that is mended")]
+    Write {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
 }
 
 /// The routing in force, shared by everything that asks. Cheap to clone.
 #[derive(Clone)]
 pub struct Current {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     folder: PathBuf,
-    routing: Arc<ArcSwap<Routing>>,
+    routing: ArcSwap<Routing>,
+    since: Mutex<Timestamp>,
     /// What the newest change was refused for; `None` when the newest is in force.
-    refused: Arc<Mutex<Option<Refused>>>,
+    refused: Mutex<Option<Refused>>,
+    /// Held while the folder is read or written, so that nobody takes a half-written one.
+    changing: Mutex<()>,
+    generations: OnceLock<Generations>,
+    counter: Counter,
 }
 
 /// A change that did not take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
+    /// When it was first found.
     pub at: Timestamp,
+    /// Why, each with its place.
     pub findings: Vec<String>,
 }
 
 impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Current").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Current").field("folder", &self.shared.folder).finish_non_exhaustive()
     }
 }
 
 impl Current {
     /// Reads `folder`; an error here means that there is nothing to run on.
-    pub fn open(folder: &Path, now: Timestamp) -> Result<(Self, Vec<Finding>), RoutingError> {
-        let reading = read(folder, now)?;
-        let Some(routing) = reading.routing else {
-            return Err(refused(folder, reading.findings));
-        };
-        let current = Self {
+    ///
+    /// # Errors
+    /// When the folder cannot be read or has errors.
+    pub fn open(
+        folder: &Path,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Finding>, Content), RoutingError> {
+        let (routing, findings, content) = good(folder, now)?;
+        let shared = Shared {
             folder: folder.to_owned(),
-            routing: Arc::new(ArcSwap::from_pointee(routing)),
-            refused: Arc::default(),
+            routing: ArcSwap::from_pointee(routing),
+            since: Mutex::new(now),
+            refused: Mutex::default(),
+            changing: Mutex::default(),
+            generations: OnceLock::new(),
+            counter: Counter::default(),
         };
-        Ok((current, reading.findings))
+        Ok((Self { shared: Arc::new(shared) }, findings, content))
+    }
+
+    /// From here on every configuration that comes into force is kept in `generations`, this one,
+    /// which is `content`, first.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub fn keep_in(
+        &self,
+        generations: Generations,
+        content: &Content,
+        now: Timestamp,
+    ) -> Result<(), GenerationError> {
+        let running = content.generation();
+        // After a restart with the same configuration it is in force since it came.
+        let newest = generations.list()?.into_iter().max_by_key(|it| it.taken.last().copied());
+        let again = newest.filter(|it| it.generation == running.full());
+        match again.and_then(|it| it.taken.last().copied()) {
+            Some(since) => *lock(&self.shared.since) = since,
+            None => generations.keep(content, &self.shared.folder, now, Because::Taken)?,
+        }
+        self.shared.generations.get_or_init(|| generations);
+        Ok(())
     }
 
     /// The routing in force. A call keeps what it gets here to its end.
     #[must_use]
     pub fn get(&self) -> Arc<Routing> {
-        self.routing.load_full()
+        self.shared.routing.load_full()
+    }
+
+    /// Since when it is in force.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        *lock(&self.shared.since)
     }
 
     /// What the newest change was refused for, if it was.
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.refused).clone()
     }
 
     /// The folder it is read from.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.shared.folder
+    }
+
+    /// The kept configurations; absent where none are kept.
+    #[must_use]
+    pub fn generations(&self) -> Option<&Generations> {
+        self.shared.generations.get()
+    }
+
+    /// What was decided since the last time it went to disk.
+    #[must_use]
+    pub fn counter(&self) -> &Counter {
+        &self.shared.counter
+    }
+
+    /// Counts a decision that `routing` made.
+    pub fn count(&self, question: &Question<'_>, decision: &Decision, routing: &Routing) {
+        self.shared.counter.count(question, decision, &routing.table);
     }
 
     /// Reads the folder again. `Ok(true)` when another generation is in force now. A bad one never
     /// replaces a good one.
+    ///
+    /// # Errors
+    /// When the newest content is not taken; what was in force still is.
     pub fn reload(&self, now: Timestamp) -> Result<bool, RoutingError> {
-        let outcome = read(&self.folder, now).and_then(|reading| match reading.routing {
-            Some(routing) => Ok(routing),
-            None => Err(refused(&self.folder, reading.findings)),
+        let _changing = lock(&self.shared.changing);
+        self.take(now)
+    }
+
+    fn take(&self, now: Timestamp) -> Result<bool, RoutingError> {
+        let outcome = good(&self.shared.folder, now).and_then(|(routing, _, content)| {
+            let new = routing.table.generation() != self.get().table.generation();
+            if let Some(generations) = self.generations().filter(|_| new) {
+                generations
+                    .keep(&content, &self.shared.folder, now, Because::Taken)
+                    .map_err(RoutingError::NotKept)?;
+            }
+            Ok((routing, new))
         });
-        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.shared.refused);
         match outcome {
-            Ok(routing) => {
+            Ok((routing, new)) => {
                 *last = None;
-                let changed = routing.table.generation() != self.get().table.generation();
-                self.routing.store(Arc::new(routing));
-                Ok(changed)
+                if new {
+                    self.shared.routing.store(Arc::new(routing));
+                    *lock(&self.shared.since) = now;
+                }
+                Ok(new)
             }
             Err(error) => {
-                *last = Some(Refused { at: now, findings: lines(&error) });
+                let findings = lines(&error);
+                // Told again and again, it is still the same change.
+                let at = last.as_ref().filter(|it| it.findings == findings).map_or(now, |it| it.at);
+                *last = Some(Refused { at, findings });
                 Err(error)
             }
         }
     }
+
+    /// Makes the folder exactly the kept configuration whose name begins with `prefix`, and takes it
+    /// into force. What was in the folder is kept first. Gives the whole name.
+    ///
+    /// # Errors
+    /// When there is no such one, it has errors, or the folder cannot be written.
+    pub fn roll_back(
+        &self,
+        prefix: &str,
+        now: Timestamp,
+    ) -> Result<(String, Result<bool, RoutingError>), RollBackError> {
+        let _changing = lock(&self.shared.changing);
+        let generations = self
+            .generations()
+            .ok_or_else(|| RollBackError::Kept(GenerationError::NoSuch(prefix.to_owned())))?;
+        let name = roll_back(&self.shared.folder, generations, prefix, now)?;
+        Ok((name, self.take(now)))
+    }
+
+    /// Removes the oldest kept configurations above their number; `named` says which ones open cases
+    /// name, as the first twelve characters.
+    ///
+    /// # Errors
+    /// When one could not be removed.
+    pub fn prune(
+        &self,
+        named: impl FnOnce() -> Option<BTreeSet<String>>,
+    ) -> Result<usize, GenerationError> {
+        let Some(generations) = self.generations() else { return Ok(0) };
+        generations.prune(self.get().table.generation().full(), named)
+    }
 }
 
-fn refused(folder: &Path, findings: Vec<Finding>) -> RoutingError {
-    let errors = findings.iter().filter(|it| it.severity == Severity::Error).count();
-    RoutingError::Refused { folder: folder.to_owned(), errors, findings }
+/// The same as [`Current::roll_back`] where no gateway runs: files only.
+///
+/// # Errors
+/// When there is no such one, it has errors, or the folder cannot be written.
+pub fn roll_back(
+    folder: &Path,
+    generations: &Generations,
+    prefix: &str,
+    now: Timestamp,
+) -> Result<String, RollBackError> {
+    let kept = generations.find(prefix)?;
+    let content = generations.content(&kept.generation)?;
+    let reading = check(content.clone(), now);
+    if reading.routing.is_none() {
+        let generation = kept.short().to_owned();
+        return Err(RollBackError::Faulty { generation, findings: reading.findings });
+    }
+    match Content::read(folder) {
+        Ok(present) if present == content => return Ok(kept.generation),
+        Ok(present) => generations.keep(&present, folder, now, Because::SetAside)?,
+        Err(NotRead::Folder(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(NotRead::Folder(error)) => return Err(RollBackError::Present(error.to_string())),
+        Err(NotRead::Files(findings)) => return Err(RollBackError::Present(first(&findings))),
+    }
+    folder::put_back(folder, &content)
+        .map_err(|cause| RollBackError::Write { folder: folder.to_owned(), cause })?;
+    Ok(kept.generation)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A folder without errors.
+fn good(folder: &Path, now: Timestamp) -> Result<(Routing, Vec<Finding>, Content), RoutingError> {
+    let Reading { routing, findings, content } = read(folder, now)?;
+    match routing.zip(content) {
+        Some((routing, content)) => Ok((routing, findings, content)),
+        None => Err(RoutingError::Refused { folder: folder.to_owned(), findings }),
+    }
+}
+
+/// The first error, and how many there are.
+fn first(findings: &[Finding]) -> String {
+    let mut errors = findings.iter().filter(|it| it.severity == Severity::Error);
+    let Some(first) = errors.next() else { return report::summary(findings) };
+    match errors.count() {
+        0 => line(first),
+        more => format!("{} (and {more} more)", line(first)),
+    }
+}
+
+fn line(it: &Finding) -> String {
+    format!("{}:{}:{}: {}", it.file, it.line, it.column, it.message)
 }
 
 fn lines(error: &RoutingError) -> Vec<String> {
     match error {
         RoutingError::Folder { cause, .. } => vec![format!("{error}: {cause}")],
-        RoutingError::Refused { findings, .. } => findings
-            .iter()
-            .filter(|it| it.severity == Severity::Error)
-            .map(|it| format!("{}:{}:{}: {}", it.file, it.line, it.column, it.message))
-            .collect(),
+        RoutingError::NotKept(cause) => {
+            vec![format!("{error}: {}", crate::telemetry::Chain(cause))]
+        }
+        RoutingError::Refused { findings, .. } => {
+            findings.iter().filter(|it| it.severity == Severity::Error).map(line).collect()
+        }
     }
 }
 
 /// Reads and checks a folder: `*.toml` in it, and the code lists in its subfolder.
+///
+/// # Errors
+/// When the folder itself cannot be read; what is wrong in it is among the findings.
 pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
-    let sources = sources(folder)?;
-    let lists = folder.join(CODE_LISTS);
-    let lists = if lists.is_dir() { sources_of_lists(&lists)? } else { Vec::new() };
+    match Content::read(folder) {
+        Ok(content) => Ok(check(content, now)),
+        Err(NotRead::Files(findings)) => Ok(Reading { routing: None, findings, content: None }),
+        Err(NotRead::Folder(cause)) => {
+            Err(RoutingError::Folder { folder: folder.to_owned(), cause })
+        }
+    }
+}
+
+/// Checks what was read.
+#[must_use]
+pub fn check(content: Content, now: Timestamp) -> Reading {
+    let sources = match content.clone().sources() {
+        Ok(sources) => sources,
+        Err(findings) => return Reading { routing: None, findings, content: Some(content) },
+    };
+    let prefix = format!("{}/", Source::CODE_LISTS);
+    let lists = sources.iter().filter_map(|it| {
+        let name = it.name.strip_prefix(&prefix)?;
+        Some((name.to_owned(), it.text.clone()))
+    });
+    let codes = CodeLists::parse(&lists.collect::<Vec<_>>());
     let loaded = Table::parse(&sources, now);
     let mut findings = loaded.findings;
-    let codes = match CodeLists::parse(&lists) {
+    let codes = match codes {
         Ok(codes) => Some(Arc::new(codes)),
         Err(faults) => {
             findings.extend(faults.into_iter().map(|fault| Finding {
                 severity: Severity::Error,
-                file: format!("{CODE_LISTS}/{}", fault.file),
+                file: format!("{prefix}{}", fault.file),
                 line: u32::try_from(fault.line).unwrap_or(u32::MAX),
                 column: 1,
                 message: fault.text,
@@ -160,57 +409,5 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
         }
     };
     let routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
-    Ok(Reading { routing, findings })
-}
-
-/// What tells a changed folder from an unchanged one without reading it: names, sizes and times.
-#[must_use]
-pub fn fingerprint(folder: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
-    let mut print = Vec::new();
-    for folder in [folder.to_owned(), folder.join(CODE_LISTS)] {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if let Ok(found) = entry.metadata() {
-                print.push((entry.path(), found.len(), found.modified().ok()));
-            }
-        }
-    }
-    print.sort();
-    print
-}
-
-fn sources_of_lists(folder: &Path) -> Result<Vec<(String, String)>, RoutingError> {
-    Ok(sources(folder)?.into_iter().map(|source| (source.name, source.text)).collect())
-}
-
-/// The folder's own `*.toml` files by name. A link that leads out of the folder is not followed.
-fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
-    let fault = |cause| RoutingError::Folder { folder: folder.to_owned(), cause };
-    let root = folder.canonicalize().map_err(fault)?;
-    let mut sources = Vec::new();
-    for entry in fs::read_dir(folder).map_err(fault)? {
-        let path = entry.map_err(fault)?.path();
-        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        if !is_toml || !path.is_file() {
-            continue;
-        }
-        let real = path.canonicalize().map_err(fault)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !real.starts_with(&root) {
-            let text = format!("{name} leads out of the folder");
-            return Err(fault(std::io::Error::other(text)));
-        }
-        let mut bytes = Vec::new();
-        let file = fs::File::open(&real).map_err(fault)?;
-        file.take(limits::ROUTING_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fault)?;
-        if bytes.len() as u64 > limits::ROUTING_FILE_BYTES_MAX {
-            let most = limits::ROUTING_FILE_BYTES_MAX;
-            return Err(fault(std::io::Error::other(format!(
-                "{name} is larger than {most} bytes"
-            ))));
-        }
-        // Bytes that are no text become a replacement character, which the reader then points at.
-        sources.push(Source { name, text: String::from_utf8_lossy(&bytes).into_owned() });
-    }
-    sources.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(sources)
+    Reading { routing, findings, content: Some(content) }
 }

@@ -19,11 +19,13 @@ mod hierarchy;
 mod model;
 mod names;
 mod period;
+mod planned;
 mod read;
 mod rows;
 mod values;
 
 pub mod diff;
+pub mod plan;
 pub mod report;
 
 #[cfg(test)]
@@ -46,6 +48,7 @@ pub use model::{
     WhenUnknown,
 };
 pub use period::Days;
+pub use planned::Planned;
 
 use crate::clock;
 use crate::id::HsaId;
@@ -95,7 +98,8 @@ impl Loaded {
     }
 }
 
-/// The name of one exact content of the routing folder: SHA-256 over names and texts in name order.
+/// The name of one exact content of the routing folder, code lists included: SHA-256 over names and
+/// bytes in name order.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(Arc<str>);
 
@@ -109,15 +113,21 @@ impl Generation {
     /// The generation of `sources`, whatever order they come in and whether they load or not.
     #[must_use]
     pub fn of(sources: &[Source]) -> Self {
+        Self::of_files(sources.iter().map(|it| (it.name.as_str(), it.text.as_bytes())))
+    }
+
+    /// The generation of files by name, whether they are text or not.
+    #[must_use]
+    pub fn of_files<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         use sha2::{Digest, Sha256};
-        let mut sorted: Vec<&Source> = sources.iter().filter(|it| it.is_routing()).collect();
-        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut sorted: Vec<(&str, &[u8])> = files.collect();
+        sorted.sort_unstable();
         let mut hash = Sha256::new();
-        for source in sorted {
-            // Lengths first, so that no text can move from a name to a content unseen.
-            for part in [&source.name, &source.text] {
+        for (name, bytes) in sorted {
+            // Lengths first, so that no byte can move from a name to a content unseen.
+            for part in [name.as_bytes(), bytes] {
                 hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-                hash.update(part.as_bytes());
+                hash.update(part);
             }
         }
         let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -246,6 +256,27 @@ impl Table {
     #[must_use]
     pub fn is_patient_advisory_committee(&self, hsa_id: &HsaId) -> bool {
         self.committees.contains(hsa_id)
+    }
+
+    /// Every contract that some row is about, the complaint contracts first, as first written.
+    #[must_use]
+    pub fn contracts(&self) -> Vec<&str> {
+        let rows = self.routes.iter().map(|it| it.contract);
+        let names: BTreeSet<Name> =
+            rows.chain(self.permissions.iter().map(|it| it.contract)).collect();
+        let own = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING];
+        let is_own = |it: &str| own.iter().any(|own| own.eq_ignore_ascii_case(it));
+        let others = names.into_iter().map(|it| self.names.text(it)).filter(|it| !is_own(it));
+        own.into_iter().chain(others).collect()
+    }
+
+    /// Whether some row is about this text: a contract, an address or a caller.
+    #[must_use]
+    pub fn knows(&self, text: &str) -> bool {
+        let own = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING, self.platform.portal.as_str()];
+        own.iter().any(|own| own.eq_ignore_ascii_case(text))
+            || self.names.find(text).is_some()
+            || HsaId::parse(text).is_ok_and(|id| self.units.contains_key(&id))
     }
 
     /// The file name of a place in this table.

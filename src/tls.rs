@@ -39,6 +39,7 @@ use crate::limits;
 
 pub use client::ClientTls;
 pub use fault::{HandshakeFault, Reason};
+pub use files::expiries_in;
 pub use peer::{Attribute, AttributeError, Peer, PeerError};
 pub use reload::{Part, Reload, Reloads};
 pub use server::{Accepting, ServerTls};

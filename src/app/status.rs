@@ -48,6 +48,7 @@ pub(super) fn status(parts: &Parts) -> Value {
         "routing": {
             "folder": parts.routing.folder(),
             "generation": table.generation().full(),
+            "since": parts.routing.since(),
             "liveCounties": live,
             "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
         },

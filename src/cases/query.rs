@@ -95,6 +95,24 @@ impl Cases {
         Ok(case)
     }
 
+    /// Hands every open case to `visit`, oldest first, a page of the list at a time.
+    pub fn each_open(&self, visit: &mut dyn FnMut(Case)) -> Result<(), QueryError> {
+        let mut scan = Scan::prefix(vec![b'a']);
+        loop {
+            let page = self.engine.scan(&scan)?;
+            for (row, _) in &page {
+                let mut case_key = vec![b'c'];
+                // Behind the prefix: eight bytes of time, then the key of the case.
+                case_key.extend_from_slice(row.get(9..).unwrap_or_default());
+                if let Some(case) = self.case_at(case_key)?.filter(|case| case.closed.is_none()) {
+                    visit(case);
+                }
+            }
+            let Some((last, _)) = page.into_iter().next_back() else { return Ok(()) };
+            scan = Scan::prefix(vec![b'a']).after(last);
+        }
+    }
+
     /// All records of a case in order, with their journal numbers. A record that is damaged is an
     /// error of its own place; the rest is given.
     pub fn records(&self, id: &Ii) -> Result<Vec<Numbered>, QueryError> {

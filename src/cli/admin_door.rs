@@ -27,7 +27,7 @@ pub(super) struct At {
     admin: String,
     /// For machines.
     #[arg(long, global = true)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Who handles.
@@ -325,11 +325,11 @@ impl GatewayCommand {
 }
 
 impl At {
-    fn get(&self, path: &str) -> Result<Value, Failed> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failed> {
         self.call(path, None)
     }
 
-    fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failed> {
+    pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failed> {
         let body = serde_json::to_value(body)
             .map_err(|error| Failed(format!("the request cannot be written: {error}")))?;
         self.call(path, Some(&body))

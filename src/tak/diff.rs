@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::decide::{Destination, Handling, Question};
+use super::denial::Denial;
 use super::model::Profile;
 use super::period::Days;
 use super::rows::{Permission, Route, with_key};
@@ -145,7 +146,7 @@ impl Table {
     }
 
     /// The days on which the answer to a call may become another.
-    fn turns(&self, contract: &str, address: &str, consumer: &str) -> BTreeSet<Date> {
+    pub(super) fn turns(&self, contract: &str, address: &str, consumer: &str) -> BTreeSet<Date> {
         let mut spans: Vec<Days> = Vec::new();
         let levels = [address, "*"].into_iter().chain(self.hierarchy.ancestors(address));
         let contract = self.names.find(contract);
@@ -174,22 +175,27 @@ fn answer(table: &Table, caller: &HsaId, contract: &Contract, address: &str, day
     let ask = |profile| {
         let at = Timestamp::UNIX_EPOCH;
         let question = Question { caller, contract, address, profile, at };
-        match table.decide_on(&question, day).outcome {
-            Err(denial) => format!("refused {}", denial.code()),
-            Ok(Destination::Handling) => "kept as an event of the handling".to_owned(),
-            Ok(Destination::Keep { handling: Handling::Store, .. }) => {
-                "kept, the built-in store".to_owned()
-            }
-            Ok(Destination::Keep { handling: Handling::System { system, receiver }, .. }) => {
-                let id = system.id.as_deref().unwrap_or(&system.name);
-                let url = system.url.as_deref().unwrap_or("no url");
-                format!("kept, system {id} ({url}) as {receiver}")
-            }
-            Ok(Destination::Forward { url, profile, timeout, .. }) => {
-                format!("passed on to {url} ({profile}, {} s)", timeout.as_secs_f64())
-            }
-        }
+        told(&table.decide_on(&question, day).outcome)
     };
     let (newer, older) = (ask(Profile::Rivtabp21), ask(Profile::Rivtabp20));
     if newer == older { newer } else { format!("{newer}; from rivtabp20: {older}") }
+}
+
+/// An answer with all of it that a caller or a receiver could notice.
+pub(super) fn told(outcome: &Result<Destination, Denial>) -> String {
+    match outcome {
+        Err(denial) => format!("refused {}", denial.code()),
+        Ok(Destination::Handling) => "kept as an event of the handling".to_owned(),
+        Ok(Destination::Keep { handling: Handling::Store, .. }) => {
+            "kept, the built-in store".to_owned()
+        }
+        Ok(Destination::Keep { handling: Handling::System { system, receiver }, .. }) => {
+            let id = system.id.as_deref().unwrap_or(&system.name);
+            let url = system.url.as_deref().unwrap_or("no url");
+            format!("kept, system {id} ({url}) as {receiver}")
+        }
+        Ok(Destination::Forward { url, profile, timeout, .. }) => {
+            format!("passed on to {url} ({profile}, {} s)", timeout.as_secs_f64())
+        }
+    }
 }

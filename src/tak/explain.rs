@@ -2,10 +2,16 @@
 
 use std::fmt::{self, Write as _};
 
+use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+
 use super::decide::{Decision, Destination, Handling, Question, Stage, Step, Verdict, Via};
+use super::denial::Denial;
 use super::rows::Target;
-use super::{Method, Table};
+use super::values::nearest;
+use super::{PROCESS_COMPLAINT, Table};
 use crate::clock;
+use crate::id::HsaId;
 
 /// A decision with every step in words. `Display` gives the whole text.
 #[derive(Debug, Clone)]
@@ -25,16 +31,15 @@ impl Table {
     #[must_use]
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
         let decision = self.decide(question);
-        let mut answer = self.answer(&decision);
-        answer.push(format!("configuration: {}", self.generation));
+        let answer = self.answer(question, &decision);
         let asked = format!(
-            "{} calls {} at \"{}\" ({}) on {}, Swedish day {}",
+            "{}{} calls {}\nat \"{}\" on {} with {}",
             question.caller,
+            self.caller(question.caller).map_or_else(String::new, |it| format!(" ({})", it.name)),
             question.contract,
             question.address,
-            question.profile,
-            question.at,
             clock::swedish_day(question.at),
+            question.profile,
         );
         let steps = decision.trail.iter().map(|it| self.tell(question, it)).collect();
         Explanation { decision, question: asked, steps, answer }
@@ -87,7 +92,7 @@ impl Table {
             Stage::Handling => {
                 let periods = self.units.values().flat_map(|it| &it.handling);
                 let found = periods.into_iter().find(|it| it.place == place);
-                found.map_or_else(String::new, |it| method(&it.method))
+                found.map_or_else(String::new, |it| it.method.told())
             }
             Stage::Route => {
                 let found = self.routes.iter().find(|it| it.place == place);
@@ -105,24 +110,28 @@ impl Table {
     }
 
     fn unit_of(&self, address: &str) -> Option<std::sync::Arc<super::Unit>> {
-        crate::id::HsaId::parse(address).ok().and_then(|it| self.unit(&it))
+        HsaId::parse(address).ok().and_then(|it| self.unit(&it))
     }
 
-    fn answer(&self, decision: &Decision) -> Vec<String> {
+    fn answer(&self, question: &Question<'_>, decision: &Decision) -> Vec<String> {
         match &decision.outcome {
-            Err(denial) => vec![
-                format!("answer: refused, {}", denial.code()),
-                format!("to the caller: {}", denial.text()),
-                format!("detail: {}", denial.detail()),
-            ],
+            Err(denial) => {
+                let mut lines = vec![
+                    format!("REFUSED, {}", denial.code()),
+                    format!("to the caller: {}", denial.text()),
+                    format!("detail: {}", denial.detail()),
+                ];
+                lines.extend(self.next_step(question, denial).map(|it| format!("next: {it}")));
+                lines
+            }
             Ok(Destination::Handling) => {
-                vec!["answer: allowed; an event of the handling, kept and passed on".to_owned()]
+                vec!["ALLOWED: an event of the handling, kept and passed on".to_owned()]
             }
             Ok(Destination::Forward { system, url, profile, timeout }) => {
                 let name = system.as_ref().map_or("", |it| it.name.as_str());
                 let seconds = timeout.as_secs_f64();
                 vec![
-                    format!("answer: allowed; passed on to {url} ({profile})"),
+                    format!("ALLOWED: passed on to {url} ({profile})"),
                     format!("system: {name}; answer within {seconds} s"),
                 ]
             }
@@ -134,36 +143,87 @@ impl Table {
                         system.id.as_deref().unwrap_or(&system.name)
                     ),
                 };
-                vec![format!("answer: allowed; kept for {} ({}): {how}", unit.hsa_id, unit.name)]
+                vec![format!("ALLOWED: kept for {} ({}) in {how}", unit.hsa_id, unit.name)]
             }
         }
+    }
+
+    /// What an operator can do about a refusal.
+    fn next_step(&self, question: &Question<'_>, denial: &Denial) -> Option<String> {
+        let address = question.address.trim();
+        Some(match denial {
+            Denial::NoRoute { .. } if self.unit_of(address).is_some() => {
+                let unit = self.unit_of(address)?;
+                let row = self.row(unit.place);
+                format!("give the unit a [[unit.handling]] that holds that day ({row})")
+            }
+            Denial::NoRoute { .. } => {
+                let contract = self.names.find(question.contract.as_str());
+                let routed = self.routes.iter().filter(|it| Some(it.contract) == contract);
+                let routed = routed.map(|it| self.names.text(it.address));
+                let is_case = question.contract.as_str().eq_ignore_ascii_case(PROCESS_COMPLAINT);
+                let units = self.units.keys().map(HsaId::as_str).filter(|_| is_case);
+                let known = units.chain(routed).filter(|it| !it.eq_ignore_ascii_case(address));
+                // All ids of an organisation look alike: two slips of the hand, no more.
+                let near = nearest(address, known).filter(|near| slips(near, address) <= 2);
+                match (near, is_case) {
+                    (Some(near), _) => format!("did the caller mean {near}?"),
+                    (None, true) => format!("add a [[unit]] with hsa_id = \"{address}\""),
+                    (None, false) => {
+                        format!("add a [[route]] with logical_address = \"{address}\"")
+                    }
+                }
+            }
+            Denial::CountyNotLive { county, missing, .. } => {
+                let missing: Vec<_> = missing.iter().map(|it| it.english()).collect();
+                let row = self.county(county).map(|it| self.row(it.place)).unwrap_or_default();
+                format!("give county {county} {} ({row})", missing.join(" and "))
+            }
+            Denial::NotPermitted { .. } => format!(
+                "if it should be let through, add a [[permission]] with consumer = \"{}\", \
+                 contract = \"{}\", logical_address = \"{address}\"",
+                question.caller, question.contract
+            ),
+            Denial::MoreThanOne { .. } => {
+                "end all but one of the routes that fit, below, or give each its profile".to_owned()
+            }
+            Denial::NoUrl { .. } => "give the route's system a url".to_owned(),
+            Denial::NoAddress | Denial::NoTable => return None,
+        })
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.question)?;
-        for (at, step) in self.steps.iter().enumerate() {
-            writeln!(f, "{:>3}. {step}", at + 1)?;
-        }
+        writeln!(f, "{}\n", self.question)?;
         for line in &self.answer {
             writeln!(f, "{line}")?;
+        }
+        writeln!(f, "\nhow configuration {} came to it:", self.decision.generation)?;
+        for (at, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>3}. {step}", at + 1)?;
         }
         Ok(())
     }
 }
 
-fn method(method: &Method) -> String {
-    match method {
-        Method::Store => "built-in store".to_owned(),
-        Method::System { system, receiver } => {
-            let id = system.id.as_deref().unwrap_or(&system.name);
-            match receiver {
-                Some(receiver) => format!("system {id} as {receiver}"),
-                None => format!("system {id}"),
-            }
-        }
+impl Serialize for Explanation {
+    /// `allowed`, `code`, `question`, `answer`, `steps`, `generation`.
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut whole = to.serialize_struct("Explanation", 6)?;
+        whole.serialize_field("allowed", &self.decision.outcome.is_ok())?;
+        let code = self.decision.outcome.as_ref().err().map(Denial::code);
+        whole.serialize_field("code", &code)?;
+        whole.serialize_field("question", &self.question)?;
+        whole.serialize_field("answer", &self.answer)?;
+        whole.serialize_field("steps", &self.steps)?;
+        whole.serialize_field("generation", self.decision.generation.full())?;
+        whole.end()
     }
+}
+
+fn slips(one: &str, other: &str) -> usize {
+    strsim::damerau_levenshtein(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }
 
 const fn stage(stage: Stage) -> &'static str {

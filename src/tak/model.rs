@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::finding::Place;
 use super::period::Days;
@@ -241,7 +242,8 @@ pub enum Method {
 }
 
 /// A RIV TA profile: which header and transport rules a call keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Basic Profile 2.0: WS-Addressing `To`.
     Rivtabp20,

@@ -6,6 +6,7 @@ mod differences;
 mod example;
 mod faults;
 mod model;
+mod rehearsal;
 mod remarks;
 mod size;
 

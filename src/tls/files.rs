@@ -108,6 +108,19 @@ pub(super) fn identity(settings: &Settings) -> Result<Identity, TlsError> {
     Ok(Identity { pair: Arc::new(pair), from, until, expiries, digest: digest.finalize().into() })
 }
 
+/// Subject and last moment of every certificate in a file.
+///
+/// # Errors
+/// When the file cannot be read or holds no certificates.
+pub fn expiries_in(path: &Path) -> Result<Vec<(String, Timestamp)>, TlsError> {
+    let expiry = |der: &CertificateDer<'_>| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(der)
+            .map_err(|error| broken(path, "certificate", &error))?;
+        Ok((name(parsed.subject()), moment(path, parsed.validity().not_after)?))
+    };
+    certificates(path, &read(path)?)?.iter().map(expiry).collect()
+}
+
 struct Authority {
     der: CertificateDer<'static>,
     subject: Vec<u8>,

@@ -114,7 +114,7 @@ impl World {
             let list = list.unwrap();
             std::fs::copy(list.path(), folder.join("code-lists").join(list.file_name())).unwrap();
         }
-        let (routing, _) = Current::open(&folder, made.now()).unwrap();
+        let (routing, ..) = Current::open(&folder, made.now()).unwrap();
         let clock: Arc<dyn crate::clock::Clock> = Arc::new(made.clock.clone());
         let store = made.path("store");
         let settings = StoreSettings::new(&store);
