@@ -24,7 +24,7 @@ use crate::limits;
 use crate::listen;
 use crate::routing::{self, Current, RoutingError};
 use crate::store::blobs::{BlobError, Blobs};
-use crate::store::engine::{Engine, OpenReport, Settings as StoreSettings, StoreError};
+use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
 use crate::tak::{Finding, Severity};
 use crate::telemetry::Chain;
 use crate::tls::{self, Reloads, ServerTls, TlsError};
@@ -183,17 +183,13 @@ fn open_store(
 ) -> Result<Cases, StartError> {
     let mut settings = StoreSettings::new(&config.store.dir);
     settings.free_bytes_min = config.store.min_free_bytes;
-    let (engine, report) =
+    // What was found is told by the engine itself.
+    let (engine, _) =
         Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
-    tell_opening(&report);
     let blobs = Blobs::new(&config.store.dir.join("attachments")).map_err(StartError::Blobs)?;
     let own = routing.get().table.platform().hsa_id.clone();
     let instance = Uuid::new_v4().to_string();
     Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))
-}
-
-fn tell_opening(report: &OpenReport) {
-    tracing::info!("the store is open: {report:?}");
 }
 
 fn tell_findings(findings: &[Finding]) {
@@ -270,27 +266,46 @@ async fn follow_identities(parts: Parts, stop: CancellationToken) {
     }
 }
 
+/// A change that is over. Files that are being written are not read: half a folder can be a whole
+/// configuration.
+#[derive(Debug)]
+struct Change<P> {
+    read: P,
+    moving: Option<P>,
+}
+
+impl<P: PartialEq> Change<P> {
+    const fn of(read: P) -> Self {
+        Self { read, moving: None }
+    }
+
+    /// Whether `found` is another than what was read last, and stood so at the look before.
+    fn is_whole(&mut self, found: P) -> bool {
+        if found == self.read {
+            self.moving = None;
+            return false;
+        }
+        if self.moving.as_ref() != Some(&found) {
+            self.moving = Some(found);
+            return false;
+        }
+        (self.read, self.moving) = (found, None);
+        true
+    }
+}
+
 /// Takes a changed routing folder into use. A bad one is told once and the good one goes on.
 async fn follow_routing(parts: Parts, stop: CancellationToken) {
     let mut last = None;
-    let mut print = routing::fingerprint(parts.routing.folder());
-    let mut moving = None;
+    let mut change = Change::of(routing::fingerprint(parts.routing.folder()));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(ROUTING_LOOK) => {}
         }
-        let found = routing::fingerprint(parts.routing.folder());
-        if found == print {
-            moving = None;
+        if !change.is_whole(routing::fingerprint(parts.routing.folder())) {
             continue;
         }
-        // Files that are being written are not read: half a folder can be a whole configuration.
-        if moving.as_ref() != Some(&found) {
-            moving = Some(found);
-            continue;
-        }
-        (print, moving) = (found, None);
         let (routing, now) = (parts.routing.clone(), parts.clock.now());
         let Ok(outcome) = tokio::task::spawn_blocking(move || routing.reload(now)).await else {
             continue;
@@ -312,6 +327,31 @@ async fn follow_routing(parts: Parts, stop: CancellationToken) {
                     last = Some(told);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_once_for_each_change_and_not_while_it_changes() {
+        let mut change = Change::of("a");
+        let looks = [
+            ("a", false),
+            ("b", false),
+            ("c", false),
+            ("c", true),
+            ("c", false),
+            // Changed and changed back between two looks is no change.
+            ("d", false),
+            ("c", false),
+            ("d", false),
+            ("d", true),
+        ];
+        for (at, (found, whole)) in looks.into_iter().enumerate() {
+            assert_eq!(change.is_whole(found), whole, "look {at}");
         }
     }
 }
