@@ -186,7 +186,9 @@ fn open_store(
     // What was found is told by the engine itself.
     let (engine, _) =
         Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
-    let blobs = Blobs::new(&config.store.dir.join("attachments")).map_err(StartError::Blobs)?;
+    let attachments = config.store.dir.join("attachments");
+    let blobs = Blobs::keeping_free(&attachments, config.store.min_free_bytes)
+        .map_err(StartError::Blobs)?;
     let own = routing.get().table.platform().hsa_id.clone();
     let instance = Uuid::new_v4().to_string();
     Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))
@@ -204,8 +206,9 @@ fn tell_findings(findings: &[Finding]) {
 
 async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToken) {
     let base_url = parts.config.public.base_url.clone();
-    let gateway =
-        Gateway::new(parts.cases.clone(), parts.routing.clone(), base_url, &parts.config.limits);
+    let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
+    let pools = Arc::clone(&parts.connections) as _;
+    let gateway = Gateway::new(cases, routing, pools, base_url, &parts.config.limits);
     let mut settings = listen::Settings::new("https");
     settings.connections_max = parts.config.limits.connections;
     let stopped =

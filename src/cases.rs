@@ -329,7 +329,7 @@ fn incoming(envelope: &Envelope, id: &Ii, sent: Timestamp, digest: String) -> In
 fn reception(grounds: &Grounds) -> Result<&Reception, Failure> {
     grounds.reception.as_ref().ok_or_else(|| {
         Failure::Refused(Refusal::Invalid {
-            field: "recipient/unit".to_owned(),
+            field: "registration/complaint/recipient/unit".to_owned(),
             rule: "enheten är inte ansluten".to_owned(),
         })
     })

@@ -4,17 +4,18 @@
 //! or sent.
 
 mod callers;
+mod forward;
 mod intake;
+mod line;
+mod opening;
 mod refusal;
 mod reply;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
@@ -24,22 +25,28 @@ use crate::complaint::message::{
     FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
 };
 use crate::id::HsaId;
-use crate::listen::{Body, BodyError, Connection, PeerState, Service, next_chunk};
+use crate::limits;
+use crate::listen::{Body, Connection, PeerState, Service};
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
-use crate::soap::{Head, MessageReader, Original, ReadError, Skeleton};
+use crate::soap::{Head, MessageReader, Original, Skeleton};
 use crate::tak::{self, Denial, Destination, Handling, Platform, Question, Unit};
 use crate::telemetry::Chain;
 use callers::CallHeaders;
+pub use forward::Pools;
+use forward::{Passing, Route};
 use intake::{FileError, Files};
+use line::Line;
+use opening::{Opening, Rest};
 pub use refusal::Refusal;
-pub use reply::{Reply, ReplyBody};
+pub use reply::Reply;
 
 /// The gateway's door. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     cases: Cases,
     routing: Current,
+    pools: Arc<dyn Pools>,
     calls: Arc<Semaphore>,
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
     base_url: Option<String>,
@@ -52,24 +59,25 @@ impl Service for Gateway {
         connection: Arc<Connection>,
         request: http::Request<Incoming>,
     ) -> http::Response<Body> {
-        let reply = self.handle(&connection, request).await;
-        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+        self.handle(&connection, request).await
     }
 
     fn after_panic(&self) -> http::Response<Body> {
         let refusal = Refusal::Unavailable("the call ran into a bug of ours".to_owned());
-        let reply = reply::fault(&refusal, &self.instance(), &Uuid::new_v4().to_string());
-        reply.map(|body| Body::new(body.map_err(|never| match never {})))
+        reply::fault(&refusal, &self.instance(), &Uuid::new_v4().to_string())
     }
 }
 
-/// What a call came to, beside its answer: for the log line.
-struct Told {
-    /// Quoted in the answer and found in the log: a UUID.
-    log_id: String,
-    contract: String,
-    address: String,
-    outcome: String,
+/// What is done with a message, as its head says.
+enum Decided {
+    Forward(Route),
+    Keep(Way),
+}
+
+/// What a call that was not refused came to.
+enum Outcome {
+    Answer(String),
+    Passed(Box<forward::Ready>),
 }
 
 /// A message that is off the wire.
@@ -92,17 +100,20 @@ enum Way {
 }
 
 impl Gateway {
-    /// A door to these cases, routed by the configuration in force.
+    /// A door to these cases, routed by the configuration in force; what is passed on goes through
+    /// `pools`.
     #[must_use]
     pub fn new(
         cases: Cases,
         routing: Current,
+        pools: Arc<dyn Pools>,
         base_url: Option<String>,
         limits: &crate::config::Limits,
     ) -> Self {
         Self {
             cases,
             routing,
+            pools,
             calls: Arc::new(Semaphore::new(limits.calls_in_flight)),
             base_url,
             message_bytes_max: limits.message_bytes,
@@ -129,27 +140,21 @@ impl Gateway {
         if request.method() == Method::GET {
             return self.describe(&request, &correlation);
         }
-        let started = self.cases.now();
-        let mut told = Told {
-            log_id: Uuid::new_v4().to_string(),
-            contract: String::new(),
-            address: String::new(),
-            outcome: String::new(),
-        };
-        let reply = match self.call(&caller, request, headers, &mut told).await {
-            Ok(answer) => reply::xml(StatusCode::OK, answer, &correlation),
-            Err(refusal) => {
-                told.outcome = format!("refused: {}", Chain(&refusal));
-                reply::fault(&refusal, &self.instance(), &correlation)
+        let mut line = Line::new(&caller, &correlation);
+        let reply = match self.call(&caller, request, headers, &mut line).await {
+            Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
+            Ok(Outcome::Passed(ready)) => {
+                return forward::reply(*ready, &correlation, self.message_bytes_max, line);
             }
+            Err(refusal) => self.refuse(&refusal, &correlation, &mut line),
         };
-        let ms = self.cases.now().duration_since(started).as_millis();
-        tracing::info!(
-            call.id = %correlation, call.log = %told.log_id, call.caller = %caller, call.contract = %told.contract,
-            call.address = %told.address, call.status = reply.status().as_u16(), call.ms = ms,
-            "{}", told.outcome
-        );
+        line.status = reply.status().as_u16();
         reply
+    }
+
+    fn refuse(&self, refusal: &Refusal, correlation: &str, line: &mut Line) -> Reply {
+        line.outcome = format!("refused: {}", Chain(refusal));
+        reply::fault(refusal, &self.instance(), correlation)
     }
 
     async fn call(
@@ -157,59 +162,58 @@ impl Gateway {
         caller: &HsaId,
         request: http::Request<Incoming>,
         headers: CallHeaders,
-        told: &mut Told,
-    ) -> Result<String, Refusal> {
-        let _place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
-        let routing = self.routing.get();
-        let message = self.receive(caller, request, &routing, told).await?;
-        let reading = match rivta::read(&message.skeleton, &message.files) {
-            Ok(reading) => reading,
-            Err(Rejection::Malformed { path, what }) => {
-                return Err(Refusal::Malformed { path, what });
-            }
-            Err(Rejection::Invalid { field, rule }) => {
-                told.outcome = format!("not valid: {field}");
-                return Ok(reply::invalid(
-                    interaction(&message.head)?,
-                    &told.log_id,
-                    &field,
-                    &rule,
-                ));
-            }
-        };
-        self.keep(caller, &routing, message, reading, headers, told).await
+        line: &mut Line,
+    ) -> Result<Outcome, Refusal> {
+        let place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let (request, body) = request.into_parts();
+        let (rest, mut left_over) = Rest::new(body, self.message_bytes_max);
+        let outcome = self.answer(caller, &request.headers, rest, headers, place, line).await;
+        if let Err(refusal) = &outcome
+            && let Ok(rest) = left_over.try_recv()
+        {
+            let_finish(refusal, rest).await;
+        }
+        outcome
     }
 
-    /// Reads a message while it arrives. The decision is made as soon as its head is there, so that
-    /// what is refused is not read to its end.
-    async fn receive(
+    async fn answer(
         &self,
         caller: &HsaId,
-        request: http::Request<Incoming>,
-        routing: &Routing,
-        told: &mut Told,
-    ) -> Result<Message, Refusal> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut reader = MessageReader::new(content_type.as_deref())?;
-        let mut files = Files::new(self.cases.blobs().clone());
-        let mut body = request.into_body();
-        let mut decided = None;
-        let mut left = self.message_bytes_max;
-        while let Some(chunk) = next_chunk(&mut body, &mut left).await.map_err(body_refusal)? {
-            let parts = reader.push(&chunk)?;
-            if decided.is_none()
-                && let Some(head) = reader.head()
-            {
-                decided = Some(self.decide(caller, head, routing, told)?);
+        request: &HeaderMap,
+        rest: Rest,
+        headers: CallHeaders,
+        place: SemaphorePermit<'_>,
+        line: &mut Line,
+    ) -> Result<Outcome, Refusal> {
+        let routing = self.routing.get();
+        let opening = Opening::read(request, rest).await?;
+        match self.decide(caller, &opening.head, &routing, line)? {
+            Decided::Forward(route) => {
+                let (headers, correlation) = (request, &*headers.correlation_id);
+                let passing = Passing { caller, headers, correlation, routing: &routing };
+                let passed = passing.pass(&*self.pools, place, route, opening, line).await;
+                passed.map(|ready| Outcome::Passed(Box::new(ready)))
             }
-            files = files.take(parts).await.map_err(unavailable)?;
+            Decided::Keep(way) => {
+                opening.head.check_understood()?;
+                let message = self.receive(opening, way).await?;
+                self.read(caller, &routing, message, headers, line).await.map(Outcome::Answer)
+            }
+        }
+    }
+
+    /// Reads the rest of a message that is kept.
+    async fn receive(&self, opening: Opening, way: Way) -> Result<Message, Refusal> {
+        let mut reader = MessageReader::new(opening.content_type.as_deref())?;
+        let mut files = Files::new(self.cases.blobs().clone());
+        for chunk in opening.read {
+            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
+        }
+        let mut rest = opening.rest;
+        while let Some(chunk) = rest.next().await? {
+            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
         }
         let (head, skeleton, parts) = reader.finish()?;
-        let way = match decided {
-            Some(way) => way,
-            None => self.decide(caller, &head, routing, told)?,
-        };
         let files = files.take(parts).await.map_err(unavailable)?;
         let files = files.finish().await.map_err(unavailable)?;
         Ok(Message { head, skeleton, files, way })
@@ -220,10 +224,10 @@ impl Gateway {
         caller: &HsaId,
         head: &Head,
         routing: &Routing,
-        told: &mut Told,
-    ) -> Result<Way, Refusal> {
-        told.contract = head.contract.to_string();
-        told.address = reply::visible(&head.address);
+        line: &mut Line,
+    ) -> Result<Decided, Refusal> {
+        line.contract = head.contract.to_string();
+        line.address = reply::visible(&head.address);
         let question = Question {
             caller,
             contract: &head.contract,
@@ -234,16 +238,37 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
-        let way = match routing.table.decide(&question).outcome {
-            Ok(Destination::Forward { .. }) => {
-                return Err(Refusal::NotKept(head.contract.to_string()));
+        Ok(match routing.table.decide(&question).outcome {
+            Ok(Destination::Forward { system, url, profile, timeout }) => {
+                Decided::Forward(Route { system, url, profile, timeout })
             }
-            Ok(Destination::Keep { unit, handling }) => Way::Unit(unit, handling),
-            Ok(Destination::Handling) => Way::Handling,
-            Err(denial) => known_case(denial, &question, &routing.table)?,
+            Ok(Destination::Keep { unit, handling }) => Decided::Keep(Way::Unit(unit, handling)),
+            Ok(Destination::Handling) => Decided::Keep(Way::Handling),
+            Err(denial) => Decided::Keep(known_case(denial, &question, &routing.table)?),
+        })
+    }
+
+    /// What a message of a kept contract says, and what comes of it.
+    async fn read(
+        &self,
+        caller: &HsaId,
+        routing: &Routing,
+        message: Message,
+        headers: CallHeaders,
+        line: &mut Line,
+    ) -> Result<String, Refusal> {
+        let reading = match rivta::read(&message.skeleton, &message.files) {
+            Ok(reading) => reading,
+            Err(Rejection::Malformed { path, what }) => {
+                return Err(Refusal::Malformed { path, what });
+            }
+            Err(Rejection::Invalid { field, rule }) => {
+                line.outcome = format!("not valid: {field}");
+                let interaction = interaction(&message.head)?;
+                return Ok(reply::invalid(interaction, &line.log_id, &field, &rule));
+            }
         };
-        head.check_understood()?;
-        Ok(way)
+        self.keep(caller, routing, message, reading, headers, line).await
     }
 
     async fn keep(
@@ -253,7 +278,7 @@ impl Gateway {
         message: Message,
         reading: Reading,
         headers: CallHeaders,
-        told: &mut Told,
+        line: &mut Line,
     ) -> Result<String, Refusal> {
         let interaction = interaction(&message.head)?;
         let original = original(&message)?;
@@ -279,11 +304,11 @@ impl Gateway {
                 Way::Handling => return Err(Refusal::NotKept(message.head.contract.to_string())),
             },
             Request::Handling(handling) => {
-                grounds.reception = self.reception_of(routing, &handling, &envelope.sender)?;
+                grounds.reception = self.reception_of(routing, &handling);
                 self.cases.accept_handling(*handling, envelope, grounds).await
             }
         };
-        answer(interaction, outcome, told)
+        answer(interaction, outcome, line)
     }
 
     /// A supplement or withdrawal of a case that is here; anything else is answered as routing says.
@@ -312,8 +337,7 @@ impl Gateway {
         &self,
         routing: &Routing,
         message: &ProcessComplaintHandling,
-        sender: &HsaId,
-    ) -> Result<Option<Reception>, Refusal> {
+    ) -> Option<Reception> {
         let at = crate::clock::swedish_day(self.cases.now());
         let unit = match &message.content {
             FromHandler::Registration(it) => &it.complaint.recipient.unit.hsa_id,
@@ -323,17 +347,11 @@ impl Gateway {
             | FromHandler::Question(_)
             | FromHandler::Reply(_)
             | FromHandler::PlaceCorrection(_)
-            | FromHandler::Closure(_) => return Ok(None),
+            | FromHandler::Closure(_) => return None,
         };
-        let Some(unit) = routing.table.unit(unit) else { return Ok(None) };
-        let Some(handling) = unit.handling_on(at).map(|it| handling_of(&unit, &it.method)) else {
-            return Ok(None);
-        };
-        let reception = reception(&routing.table, &unit, &handling);
-        let registers = matches!(message.content, FromHandler::Registration(_));
-        let own = matches!(&reception.destination, Goes::System { hsa_id, .. } if hsa_id == sender);
-        // A system registers cases only for the units that it handles.
-        Ok((!registers || own).then_some(reception))
+        let unit = routing.table.unit(unit)?;
+        let handling = unit.handling_on(at).map(|it| handling_of(&unit, &it.method))?;
+        Some(reception(&routing.table, &unit, &handling))
     }
 
     fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
@@ -399,6 +417,18 @@ fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception 
     }
 }
 
+/// Lets the sender of a refused message finish, for a bounded time: an answer to somebody who is
+/// still writing is lost when the connection closes over what was not read.
+async fn let_finish(refusal: &Refusal, mut rest: Rest) {
+    if let Refusal::Body(_) = refusal {
+        return;
+    }
+    let rest = async { while let Ok(Some(_)) = rest.next().await {} };
+    if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
+        tracing::info!("a refused message was still being sent when its time was up");
+    }
+}
+
 fn handling_of(unit: &Unit, method: &tak::Method) -> Handling {
     match method {
         tak::Method::Store => Handling::Store,
@@ -427,32 +457,25 @@ fn original(message: &Message) -> Result<Option<Original>, Refusal> {
 fn answer(
     interaction: Interaction,
     outcome: Result<Accepted, NotAccepted>,
-    told: &mut Told,
+    line: &mut Line,
 ) -> Result<String, Refusal> {
     match outcome {
         Ok(accepted) => {
             let word = if accepted.repeated { "already received" } else { "accepted" };
-            told.outcome = format!("{word}: {}", accepted.receipt.number);
-            Ok(reply::accepted(interaction, &told.log_id, &accepted))
+            line.outcome = format!("{word}: {}", accepted.receipt.number);
+            Ok(reply::accepted(interaction, &line.log_id, &accepted))
         }
         Err(NotAccepted::Refused(refusal)) => {
-            told.outcome = reply::refused_name(&refusal).to_owned();
-            Ok(reply::refused(interaction, &told.log_id, &refusal))
+            line.outcome = reply::refused_name(&refusal).to_owned();
+            Ok(reply::refused(interaction, &line.log_id, &refusal))
         }
         Err(NotAccepted::Reused) => {
-            told.outcome = "message id reused".to_owned();
-            Ok(reply::reused(interaction, &told.log_id))
+            line.outcome = "message id reused".to_owned();
+            Ok(reply::reused(interaction, &line.log_id))
         }
         Err(error @ NotAccepted::Unavailable(_)) => {
             Err(Refusal::Unavailable(Chain(&error).to_string()))
         }
-    }
-}
-
-fn body_refusal(error: BodyError) -> Refusal {
-    match error {
-        BodyError::TooLarge(_) => ReadError::Size.into(),
-        BodyError::Stalled(_) | BodyError::Broken(_) => Refusal::Body(Chain(&error).to_string()),
     }
 }
 
@@ -464,9 +487,4 @@ fn unavailable(error: FileError) -> Refusal {
 fn base_url(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     format!("https://{host}")
-}
-
-/// A body in one piece.
-fn whole(text: impl Into<Bytes>) -> ReplyBody {
-    http_body_util::Full::new(text.into())
 }

@@ -21,6 +21,7 @@ pub mod pki;
 pub mod tls;
 pub mod listen;
 pub mod producer;
+pub mod outbound;
 pub mod store;
 pub mod routing;
 

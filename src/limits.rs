@@ -208,6 +208,33 @@ const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 // A segment with the last batch on top, and its offsets, fit in 32 bits.
 const _: () = assert!(SEGMENT_BYTES_MAX + 2 * BATCH_BYTES_MAX as u64 <= u32::MAX as u64);
 
+// -- Calls that are passed on.
+
+/// Calls in progress to one producer. A hung producer holds this many callers and no more; beyond
+/// them the answer is a fault at once.
+pub const PRODUCER_CALLS_MAX: usize = 200;
+
+/// The TLS handshake with a producer.
+pub const PRODUCER_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The wait before connecting to a producer once more (the platform's figure).
+pub const PRODUCER_RETRY_WAIT: Duration = Duration::from_secs(2);
+
+/// What is held of a message before the rest streams: enough to know the length of all ordinary
+/// messages, and to tell a SOAP fault from a web server's error page.
+pub const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// A start tag in a message that is rewritten between the profiles.
+pub const TAG_BYTES_MAX: usize = 64 * 1024;
+
+/// Open elements in a message that is rewritten; one byte or two of memory for each.
+pub const REWRITE_DEPTH_MAX: usize = 10_000;
+
+/// Headers and preamble before the root part of a multipart message.
+pub const PART_HEADERS_BYTES_MAX: usize = 16 * 1024;
+
+const _: () = assert!(PRODUCER_CALLS_MAX < CONNECTIONS_MAX);
+
 // -- The simulators.
 
 /// Messages that a simulator remembers; one more is refused, as forgetting would break idempotency.
@@ -229,6 +256,9 @@ pub const SIMULATOR_CONTROL_BYTES_MAX: u64 = 64 * 1024;
 /// Messages in the inboxes of a simulator, each with its text of at most about 20 KB.
 pub const SIMULATOR_INBOX_MAX: usize = 10_000;
 
+/// How long the sender of a refused message may go on sending it, so that it hears the refusal: a
+/// message of the largest size over a fast line.
+pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(10);
 // -- Cases and what is owed to others.
 
 /// Characters of a reason kept with an outgoing message. With the longest ids, all of four bytes,

@@ -21,6 +21,7 @@ mod judge;
 mod trouble;
 
 pub use judge::{ErrorCode, Judgement, Side, SoapReading, judge};
+pub use trouble::tls_trouble;
 
 /// Headers of an answer that are kept as evidence. A cookie or a server's own header is not.
 const ANSWER_HEADERS: [&str; 7] = [

@@ -4,12 +4,17 @@ pub mod encoding;
 pub mod envelope;
 pub mod fault;
 pub mod outline;
+pub mod recode;
 pub mod scan;
+pub mod translate;
 
+pub use encoding::Encoding;
 pub use envelope::{Head, Profile};
 pub use fault::{Fault, FaultCode, FaultSeen, read_fault};
 pub use outline::{Mark, Original, Outline, Piece};
+pub use recode::Recoder;
 pub use scan::{Broken, FileMark, Part, Skeleton};
+pub use translate::Translator;
 
 use crate::limits;
 use crate::xml::{self, Document, Node};
@@ -190,7 +195,11 @@ impl MessageReader {
         let mut parts = Vec::new();
         if !self.scanner.has_all_it_wants() {
             let scanner = &mut self.scanner;
-            self.to_utf8.push(chunk, &mut |text| scanner.push(text, &mut parts))?;
+            let read = self.to_utf8.push(chunk, &mut |text| scanner.push(text, &mut parts));
+            // What comes after the head, in the same piece even, may be anything.
+            if !self.scanner.has_all_it_wants() {
+                read?;
+            }
         }
         self.look_for_head()?;
         Ok(parts)
@@ -208,6 +217,12 @@ impl MessageReader {
     #[must_use]
     pub fn is_utf8(&self) -> Option<bool> {
         self.to_utf8.is_utf8()
+    }
+
+    /// What the message came in; `None` until it is known.
+    #[must_use]
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.to_utf8.encoding()
     }
 
     /// The message has ended: its head and its skeleton, screened or not yet: that is

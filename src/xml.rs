@@ -22,12 +22,12 @@ const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 /// Why a text is not a document that is read here. Offsets are bytes from the start of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
-    /// quick-xml's own words: they name tags, never content.
+    /// Markup that is not XML.
     #[error("vid byte {at}: {what}")]
     Syntax {
         /// Where.
         at: usize,
-        /// What the reader said.
+        /// What is wrong with it, in Swedish.
         what: String,
     },
     /// A character that XML 1.0 does not have, raw or as a reference.

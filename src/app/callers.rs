@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Clock;
 use crate::config::Outbound;
 use crate::delivery::Callers;
+use crate::gateway::Pools;
+use crate::outbound::{self, Pool};
 use crate::producer::Producer;
 use crate::tak::System;
 use crate::telemetry::Chain;
@@ -25,6 +27,7 @@ struct Kept {
     tls: Arc<ClientTls>,
     generation: u64,
     producer: Producer,
+    pool: Arc<Pool>,
 }
 
 /// One client for each identity and system; calls to one system share their connections.
@@ -60,6 +63,29 @@ impl Connections {
         kept.values().flat_map(|one| one.tls.expiries()).collect()
     }
 
+    /// What `system` is called with, made anew where its certificates have changed. Without a system
+    /// (a route that gives a bare URL), the gateway's own.
+    fn kept<T>(&self, system: Option<&System>, wanted: impl Fn(&Kept) -> T) -> Result<T, String> {
+        let files = system.map_or_else(|| self.own(), |system| self.files(system));
+        let name = system.map(|it| it.id.clone().unwrap_or_else(|| it.hsa_id.to_string()));
+        let key = (files, name.unwrap_or_default());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = kept.get(&key)
+            && one.generation == one.tls.generation()
+        {
+            return Ok(wanted(one));
+        }
+        let made = self.make(&key.0)?;
+        let it = wanted(&made);
+        kept.insert(key, made);
+        Ok(it)
+    }
+
+    fn own(&self) -> Files {
+        let Outbound { certificate, key, trust } = self.outbound.clone();
+        Files { certificate, key, trust }
+    }
+
     fn files(&self, system: &System) -> Files {
         let own = |path: &Option<PathBuf>, default: &PathBuf| {
             path.as_ref().map_or_else(|| default.clone(), |path| self.base.join(path))
@@ -81,23 +107,50 @@ impl Connections {
         let generation = tls.generation();
         let producer =
             Producer::new((*tls.config()).clone()).map_err(|error| Chain(&error).to_string())?;
-        Ok(Kept { tls, generation, producer })
+        let pool = Arc::new(Pool::new(Some(tls.config()), outbound::Settings::default()));
+        Ok(Kept { tls, generation, producer, pool })
     }
 }
 
 impl Callers for Connections {
     fn producer(&self, system: &System) -> Result<Producer, String> {
-        let files = self.files(system);
-        let key = (files, system.id.clone().unwrap_or_else(|| system.hsa_id.to_string()));
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(one) = kept.get(&key)
-            && one.generation == one.tls.generation()
-        {
-            return Ok(one.producer.clone());
-        }
-        let made = self.make(&key.0)?;
-        let producer = made.producer.clone();
-        kept.insert(key, made);
-        Ok(producer)
+        self.kept(Some(system), |kept| kept.producer.clone())
+    }
+}
+
+impl Pools for Connections {
+    fn pool(&self, system: Option<&System>) -> Result<Arc<Pool>, String> {
+        self.kept(system, |kept| Arc::clone(&kept.pool))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::tests::Certificates;
+
+    #[test]
+    fn calls_share_connections_until_a_certificate_changes() {
+        let made = Certificates::make();
+        let outbound = Outbound {
+            certificate: made.path("gateway.crt"),
+            key: made.path("gateway.key"),
+            trust: vec![made.path("ca.crt")],
+        };
+        let clock = Arc::new(made.clock.clone());
+        let connections = Connections::new(outbound, PathBuf::new(), clock);
+        // A pool looks after its unused connections in a task.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let first = connections.pool(None).unwrap();
+        assert!(Arc::ptr_eq(&first, &connections.pool(None).unwrap()));
+        assert_eq!(connections.reload(), Vec::<String>::new());
+        assert!(Arc::ptr_eq(&first, &connections.pool(None).unwrap()), "nothing has changed");
+        made.copy("region.crt", "gateway.crt");
+        made.copy("region.key", "gateway.key");
+        assert_eq!(connections.reload(), Vec::<String>::new());
+        let second = connections.pool(None).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second), "the old connections show the old certificate");
+        assert!(Arc::ptr_eq(&second, &connections.pool(None).unwrap()));
     }
 }

@@ -9,9 +9,11 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failed, Outcome, Settings, block_on};
-use crate::app;
+use crate::app::{self, StartError};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::routing::RoutingError;
+use crate::tak::report;
 use crate::telemetry::{self, Chain};
 
 #[derive(Debug, Args)]
@@ -44,12 +46,24 @@ pub(super) fn read(path: &Path) -> Result<Config, Failed> {
 async fn serve(config: Config, base: PathBuf, out: &mut dyn Write) -> Outcome {
     let running = app::start(config, base, Arc::new(SystemClock))
         .await
-        .map_err(|error| Failed(format!("the gateway does not start: {}", Chain(&error))))?;
+        .map_err(|error| not_started(&error))?;
     writeln!(out, "https {}\nadmin {}", running.https, running.admin)?;
     out.flush()?;
     stop_asked(&running).await?;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every fault of a routing folder is told at once, as `klagomal tak check` tells it.
+fn not_started(error: &StartError) -> Failed {
+    let mut why = format!("the gateway does not start: {}", Chain(error));
+    if let StartError::Routing(RoutingError::Refused { findings, .. }) = error {
+        let mut all = Vec::new();
+        if report::write_text(findings, &mut all).is_ok() {
+            why = format!("{why}\n{}", String::from_utf8_lossy(&all).trim_end());
+        }
+    }
+    Failed(why)
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reads certificates and routing again.

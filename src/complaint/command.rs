@@ -88,7 +88,8 @@ pub fn open_from_portal(
     Ok(Decided { event, owed })
 }
 
-/// A case that began outside 1177, registered by `by`, whose system is `sender`.
+/// A case that began outside 1177, registered by `by`, whose system is `sender`. A system registers
+/// cases only for the units that it handles.
 pub fn register(
     registration: (&Origin, &Complaint),
     by: &Actor,
@@ -99,6 +100,11 @@ pub fn register(
     parties: &Parties,
 ) -> Result<Decided, Refusal> {
     let (origin, complaint) = registration;
+    let handles =
+        matches!(&reception.destination, Destination::System { hsa_id, .. } if hsa_id == sender);
+    if !handles {
+        return Err(Refusal::Denied("Mottagaren handläggs inte av avsändaren.".to_owned()));
+    }
     new_id(existing, sender)?;
     fits_reception("registration/complaint", complaint, reception)?;
     let mut owed = Vec::new();

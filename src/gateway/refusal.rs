@@ -3,6 +3,8 @@
 //! The caller gets a code and a sentence about what it sent; `Display` and the source chain are for
 //! the log.
 
+use std::sync::Arc;
+
 use crate::soap::{Fault, FaultCode, ReadError};
 use crate::tak::Denial;
 
@@ -30,6 +32,23 @@ pub enum Refusal {
     /// VP012: more calls at once than the limit.
     #[error("too many calls at once")]
     Overloaded,
+    /// VP009: the producer could not be reached, or gave no answer that can be passed on.
+    #[error("the producer {url}: {what}")]
+    Producer {
+        url: Arc<str>,
+        what: String,
+        /// What it answered with.
+        status: Option<u16>,
+    },
+    /// VP012: the message could not be rewritten to the profile that the producer wants.
+    #[error("the message cannot be rewritten to the producer's profile")]
+    Translation(#[source] ReadError),
+    /// VP013: the caller may not say whom it calls for.
+    #[error("the caller may not set x-rivta-original-serviceconsumer-hsaid")]
+    OriginalConsumer,
+    /// VP014: the call has been here before.
+    #[error("the call goes round: this gateway is in its routing history")]
+    Loop,
     /// VP005: the contract is routed to a producer, which this door does not do.
     #[error("the contract {0} is routed to a producer; it is not kept here")]
     NotKept(String),
@@ -48,7 +67,10 @@ impl Refusal {
             },
             Self::Routing(denial) => denial.code(),
             Self::Malformed { .. } | Self::Body(_) => "VP015",
-            Self::Unavailable(_) | Self::Overloaded => "VP012",
+            Self::Producer { .. } => "VP009",
+            Self::Unavailable(_) | Self::Overloaded | Self::Translation(_) => "VP012",
+            Self::OriginalConsumer => "VP013",
+            Self::Loop => "VP014",
             Self::NotKept(_) => "VP005",
         })
     }
@@ -77,8 +99,15 @@ impl Refusal {
                 | Denial::NoUrl { .. }
                 | Denial::NoTable => FaultCode::Server,
             },
-            Self::Peer(_) | Self::Malformed { .. } | Self::Body(_) => FaultCode::Client,
-            Self::Unavailable(_) | Self::Overloaded | Self::NotKept(_) => FaultCode::Server,
+            Self::Peer(_) | Self::Malformed { .. } | Self::Body(_) | Self::OriginalConsumer => {
+                FaultCode::Client
+            }
+            Self::Unavailable(_)
+            | Self::Overloaded
+            | Self::NotKept(_)
+            | Self::Producer { .. }
+            | Self::Translation(_)
+            | Self::Loop => FaultCode::Server,
         }
     }
 
@@ -115,10 +144,39 @@ impl Refusal {
                     .to_owned(),
                 "Nothing was accepted.".to_owned(),
             ),
+            Self::Producer { url, what, status } => (
+                "Fel i kontakten med tjänsteproducenten.".to_owned(),
+                producer_detail(url, what, *status),
+            ),
+            Self::Translation(error) => (
+                "Meddelandet kunde inte skrivas om till tjänsteproducentens RIV TA-profil."
+                    .to_owned(),
+                error.detail(),
+            ),
+            Self::OriginalConsumer => (
+                "Anroparen får inte sätta http-headern x-rivta-original-serviceconsumer-hsaid."
+                    .to_owned(),
+                "Sender is not approved to set header x-rivta-original-serviceconsumer-hsaid."
+                    .to_owned(),
+            ),
+            Self::Loop => (
+                "Anropet går runt mellan tjänsteplattformar. Kontakta tjänsteplattformens förvaltning."
+                    .to_owned(),
+                String::new(),
+            ),
             Self::NotKept(contract) => (
                 "Tjänstekontraktet tas inte emot här.".to_owned(),
                 format!("The contract {contract} is not served by this gateway."),
             ),
         }
     }
+}
+
+/// The last line is what callers look for.
+fn producer_detail(url: &str, what: &str, status: Option<u16>) -> String {
+    let mut detail = format!("Error connecting to service producer at address {url}. {what}");
+    if let Some(status) = status {
+        detail.push_str(&format!("\nVP_PRODUCER_EXCEPTION_HTTP_STATUS={status}"));
+    }
+    detail
 }

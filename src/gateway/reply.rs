@@ -1,23 +1,18 @@
 //! Answers as they go on the wire.
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 
 use super::refusal::Refusal;
-use super::whole;
 use crate::cases::Accepted;
 use crate::complaint::command;
+use crate::listen::{Body, full};
 use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode, wsdl};
 
-/// The body of an answer.
-pub type ReplyBody = Full<Bytes>;
-
 /// An answer.
-pub type Reply = Response<ReplyBody>;
+pub type Reply = Response<Body>;
 
 /// The exact form that consumers of the national platform are used to.
-const XML: &str = "text/xml; charset=utf-8";
+const XML: &str = "text/xml; charset=UTF-8";
 
 /// Characters of a value from outside that a log line shows.
 const VISIBLE_CHARS_MAX: usize = 80;
@@ -60,7 +55,7 @@ pub(super) fn description(path: &str, query: &str, base: &str, correlation: &str
 }
 
 fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {
-    let mut reply = Response::new(whole(text));
+    let mut reply = Response::new(full(text));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

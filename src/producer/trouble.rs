@@ -78,6 +78,11 @@ pub(super) fn tls(error: &reqwest::Error) -> Option<Told> {
     Some(Told { text, refused_by_peer: true })
 }
 
+/// The failure of TLS behind any error, in one sentence; `None` if it was none.
+pub fn tls_trouble(error: &(dyn Error + 'static)) -> Option<String> {
+    find::<rustls::Error>(error).map(|found| tell(found).text)
+}
+
 fn tell(error: &rustls::Error) -> Told {
     if let rustls::Error::AlertReceived(alert) = error {
         let refusal = REFUSALS.iter().find(|(known, _)| known == alert);

@@ -4,7 +4,7 @@
 //! `charset` of the Content-Type, then the XML declaration, then UTF-8. A message that says UTF-16
 //! and is not is read as UTF-8, as the platform does.
 
-use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::ReadError;
 
@@ -26,6 +26,19 @@ pub struct ToUtf8 {
     state: State,
     /// The first bytes while the encoding is not known; then the begun character between two chunks.
     held: Vec<u8>,
+}
+
+/// The character sets that messages come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// With or without byte order mark.
+    Utf8,
+    /// UTF-16, the low byte first.
+    Utf16Le,
+    /// UTF-16, the high byte first.
+    Utf16Be,
+    /// ISO-8859-1; read as windows-1252, which holds it.
+    Latin1,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +86,20 @@ impl ToUtf8 {
         }
     }
 
+    /// What the message came in; `None` until it is known.
+    #[must_use]
+    pub fn encoding(&self) -> Option<Encoding> {
+        match &self.state {
+            State::Looking => None,
+            State::Utf8 => Some(Encoding::Utf8),
+            State::Other(converter) => Some(match converter.decoder.encoding() {
+                it if it == UTF_16LE => Encoding::Utf16Le,
+                it if it == UTF_16BE => Encoding::Utf16Be,
+                _ => Encoding::Latin1,
+            }),
+        }
+    }
+
     /// Converts the next bytes.
     pub fn push(&mut self, chunk: &[u8], sink: &mut Sink<'_>) -> Result<(), ReadError> {
         match &mut self.state {
@@ -116,7 +143,10 @@ impl ToUtf8 {
     }
 
     /// The length of the byte order mark and the encoding; `None` where more bytes are needed.
-    fn decide(&self, last: bool) -> Result<Option<(usize, &'static Encoding)>, ReadError> {
+    fn decide(
+        &self,
+        last: bool,
+    ) -> Result<Option<(usize, &'static encoding_rs::Encoding)>, ReadError> {
         let sure = match self.held.as_slice() {
             [0xEF, 0xBB, 0xBF, ..] => Some((3, UTF_8)),
             [0xFF, 0xFE, ..] => Some((2, UTF_16LE)),

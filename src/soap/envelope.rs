@@ -12,12 +12,16 @@ use super::{REGISTRY_1, ReadError, SOAP_11};
 use crate::id::Contract;
 use crate::xml::{Document, Node};
 
-/// Where the address of RIV TA Basic Profile 2.1 stands. `registry:2` is of the registry's second
-/// version; callers that generate code from it send it.
-const REGISTRY: [&str; 2] = [REGISTRY_1, "urn:riv:itintegration:registry:2"];
+/// Where the address of RIV TA Basic Profile 2.1 stands. The registry's own contracts have it in their
+/// second version, against the profile; the last is that version's name by the pattern of the first.
+pub(super) const REGISTRY: [&str; 3] = [
+    REGISTRY_1,
+    "urn:riv:infrastructure:itintegration:registry:2",
+    "urn:riv:itintegration:registry:2",
+];
 
 /// WS-Addressing, whose `To` is the address of Basic Profile 2.0.
-const ADDRESSING: &str = "http://www.w3.org/2005/08/addressing";
+pub(super) const ADDRESSING: &str = "http://www.w3.org/2005/08/addressing";
 
 /// The blocks of WS-Addressing that mean nothing more than is known from the call itself.
 const ADDRESSING_KNOWN: [&str; 4] = ["To", "Action", "MessageID", "From"];

@@ -99,6 +99,14 @@ impl Blobs {
     /// Opens `dir` (`attachments/`), making it where it is missing, and removes what was being
     /// written when the last process ended. The caller holds the lock of the store.
     pub fn new(dir: &Path) -> Result<Self, BlobError> {
+        Self::keeping_free(dir, limits::STORE_FREE_BYTES_MIN)
+    }
+
+    /// As [`Blobs::new`], with another bound for the free space under which no file is begun.
+    ///
+    /// # Errors
+    /// As [`Blobs::new`].
+    pub fn keeping_free(dir: &Path, free_bytes_min: u64) -> Result<Self, BlobError> {
         let tmp = dir.join("tmp");
         fs::create_dir_all(&tmp).map_err(BlobError::disk("making the folders"))?;
         for entry in fs::read_dir(&tmp).map_err(BlobError::disk("listing tmp/"))? {
@@ -113,7 +121,7 @@ impl Blobs {
         let shared = Arc::new(Folder {
             dir: dir.to_owned(),
             tmp,
-            free_bytes_min: limits::STORE_FREE_BYTES_MIN,
+            free_bytes_min,
             writing: AtomicU64::new(0),
             choosing: Mutex::new(()),
         });

@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
         let at = offset(reader.buffer_position());
         let event = reader
             .read_event()
-            .map_err(|error| XmlError::Syntax { at, what: error.to_string() })?;
+            .map_err(|error| XmlError::Syntax { at, what: what(&error).to_owned() })?;
         let tag = at..offset(reader.buffer_position());
         match event {
             Event::Start(start) => {
@@ -184,8 +184,8 @@ fn attributes(
         return Err(XmlError::Syntax { at, what: "mellanslag saknas mellan attribut".to_owned() });
     }
     for attribute in start.attributes() {
-        let attribute =
-            attribute.map_err(|error| XmlError::Syntax { at, what: error.to_string() })?;
+        let attribute = attribute
+            .map_err(|_| XmlError::Syntax { at, what: "felaktigt attribut".to_owned() })?;
         let value = attribute_value(&attribute, at)?;
         let (local, prefix) = attribute.key.decompose();
         let prefix = prefix.map_or("", |it| it.into_inner());
@@ -312,6 +312,20 @@ fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {
         "quot" => Ok('"'),
         _ => Err(XmlError::Entity(at)),
     }
+}
+
+/// The reader's own words are English and can quote the message; the place says the rest.
+fn what(error: &quick_xml::Error) -> &'static str {
+    use quick_xml::errors::IllFormedError;
+    if let quick_xml::Error::IllFormed(fault) = error {
+        if matches!(fault, IllFormedError::MismatchedEndTag { .. }) {
+            return "sluttaggen är inte starttaggens";
+        }
+        if matches!(fault, IllFormedError::UnmatchedEndTag(_)) {
+            return "en sluttagg utan starttagg";
+        }
+    }
+    "felaktig uppmärkning"
 }
 
 fn check_name(prefix: &str, local: &str, at: usize) -> Result<(), XmlError> {

@@ -51,6 +51,29 @@ pub struct ShapeError {
     pub what: String,
 }
 
+const MISPLACED: &str = "elementet är okänt, dubblerat eller på fel plats";
+
+impl Item {
+    fn choices(&self) -> Vec<&'static str> {
+        match self {
+            Self::One(name, _)
+            | Self::Optional(name, _)
+            | Self::Many(name, _)
+            | Self::Some(name, _) => vec![name],
+            Self::Choice(choices) => choices.iter().map(|(name, _)| *name).collect(),
+        }
+    }
+}
+
+impl Fields {
+    /// Whether `node` belongs somewhere behind the place that holds `choices`.
+    fn comes_after(&self, choices: &[(&str, Shape)], node: Node<'_>) -> bool {
+        let Some((first, _)) = choices.first() else { return false };
+        let behind = self.items.iter().skip_while(|item| !item.choices().contains(first)).skip(1);
+        behind.flat_map(Item::choices).any(|name| node.is(self.namespace, name))
+    }
+}
+
 /// Checks that `node`, whose own name has been looked at, has `shape` all the way down.
 pub fn check(node: Node<'_>, shape: Shape) -> Result<(), ShapeError> {
     Checker { top: node }.check(node, shape)
@@ -101,33 +124,46 @@ impl Checker<'_> {
                 met += 1;
             }
             if met < at_least {
-                return Err(self.missing(node, choices, rest.peek().copied()));
+                return Err(self.missing(node, fields, choices, rest.peek().copied()));
             }
         }
         for extra in rest {
             if !fields.any || extra.namespace().is_empty() || extra.namespace() == namespace {
-                return Err(self.error(extra, "elementet är okänt, dubblerat eller på fel plats"));
+                return Err(self.error(extra, MISPLACED));
             }
         }
         Ok(())
     }
 
+    /// `found` stands where one of `choices` should.
     fn missing(
         &self,
         node: Node<'_>,
+        fields: &Fields,
         choices: &[(&str, Shape)],
         found: Option<Node<'_>>,
     ) -> ShapeError {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let wanted = names.join(" | ");
-        let what = match found {
-            Some(next) if names.contains(&next.name()) => {
-                format!("elementet {} har fel namnrymd", next.name())
+        let named = |next: Node<'_>| choices.iter().any(|(name, _)| *name == next.name());
+        let before = match found {
+            Some(next) if named(next) => return self.error(next, "elementet har fel namnrymd"),
+            Some(next) if !fields.comes_after(choices, next) => {
+                return self.error(next, MISPLACED);
             }
-            Some(next) => format!("elementet {wanted} saknas före {}", next.name()),
-            None => format!("elementet {wanted} saknas"),
+            Some(next) => format!(" före {}", next.name()),
+            None => String::new(),
         };
-        self.error(node, &what)
+        match choices {
+            [(name, _)] => {
+                let mut error = self.error(node, &format!("elementet saknas{before}"));
+                error.path.push('/');
+                error.path.push_str(name);
+                error
+            }
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                self.error(node, &format!("elementet {} saknas{before}", names.join(" | ")))
+            }
+        }
     }
 
     fn attributes(&self, node: Node<'_>, own: &str) -> Result<(), ShapeError> {

@@ -255,15 +255,24 @@ fn a_shape_takes_what_the_schema_takes() {
 fn a_shape_refuses_the_rest_and_says_where() {
     let one = "<one><c:x/></one>";
     for (content, said) in [
-        (String::new(), "m: elementet one saknas"),
-        ("<left/>".to_owned(), "m: elementet one saknas före left"),
-        ("<one/>".to_owned(), "m/one: elementet x saknas"),
-        ("<one><x/></one>".to_owned(), "m/one: elementet x har fel namnrymd"),
+        (String::new(), "m/one: elementet saknas"),
+        ("<left/>".to_owned(), "m/one: elementet saknas före left"),
+        ("<one/>".to_owned(), "m/one/x: elementet saknas"),
+        ("<one><x/></one>".to_owned(), "m/one/x: elementet har fel namnrymd"),
         (format!("{one}<some/>"), "m: elementet left | right saknas före some"),
-        (format!("{one}<left/><right/><some/>"), "m: elementet some saknas före right"),
-        (format!("{one}<left/>"), "m: elementet some saknas"),
-        (format!("{one}<left/><optional/><some/>"), "m: elementet some saknas före optional"),
-        (format!("{one}{one}<left/><some/>"), "m: elementet left | right saknas före one"),
+        (
+            format!("{one}<left/><right/><some/>"),
+            "m/right: elementet är okänt, dubblerat eller på fel plats",
+        ),
+        (format!("{one}<left/>"), "m/some: elementet saknas"),
+        (
+            format!("{one}<left/><optional/><some/>"),
+            "m/optional: elementet är okänt, dubblerat eller på fel plats",
+        ),
+        (
+            format!("{one}{one}<left/><some/>"),
+            "m/one[2]: elementet är okänt, dubblerat eller på fel plats",
+        ),
         (
             format!("{one}<left/><some/><f:y/>"),
             "m/f: elementet är okänt, dubblerat eller på fel plats",

@@ -4,7 +4,23 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods, // threads of their own, on the wall's clock
     clippy::allow_attributes,
     reason = "a test that panics has failed, which is its job"
 )]
+
+mod support;
+
+mod campaign;
+mod certificates;
+mod clients;
+mod delivery;
+mod disk;
+mod fixtures;
+mod hostile;
+mod life;
+mod memory;
+mod schemas;

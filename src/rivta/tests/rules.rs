@@ -56,23 +56,23 @@ const DOB: &str = "<c:personId><c:root>1.2.752.129.2.1.3.1</c:root><c:extension>
 fn what_cannot_be_read_is_malformed_and_its_path_is_named() {
     let c = |path: &str| Err((MALFORMED.to_owned(), format!("ProcessComplaint{path}")));
     let malformed = |from: &str, to: &str| after(from, to).map(|_| ());
-    assert_eq!(malformed("<c:county>99</c:county>", ""), c("/complaint/recipient"));
-    assert_eq!(malformed("<c:wanted>", "<c:wished/><c:wanted>"), c("/complaint/replyWish"));
+    assert_eq!(malformed("<c:county>99</c:county>", ""), c("/complaint/recipient/county"));
+    assert_eq!(malformed("<c:wanted>", "<c:wished/><c:wanted>"), c("/complaint/replyWish/wished"));
     assert_eq!(
         malformed("<c:county>", "<r:county>99</r:county><c:county>"),
-        c("/complaint/recipient")
+        c("/complaint/recipient/county")
     );
     assert_eq!(
         malformed("</c:county>", "</c:county><c:county>99</c:county>"),
         c("/complaint/recipient/county[2]")
     );
-    assert_eq!(malformed("<r:sentTime>20260701120001</r:sentTime>", ""), c(""));
+    assert_eq!(malformed("<r:sentTime>20260701120001</r:sentTime>", ""), c("/sentTime"));
     assert_eq!(malformed("</r:complaint>", "</r:complaint><r:withdrawal/>"), c("/withdrawal"));
     assert_eq!(malformed("<c:kind>", "<c:kind a='1'>"), c("/complaint/recipient/kind"));
     assert_eq!(malformed("<c:kind>", "<c:kind><c:x/>"), c("/complaint/recipient/kind/x"));
     assert_eq!(malformed("<c:recipient>", "<c:recipient>x"), c("/complaint/recipient"));
     let core = "complaint:1\"";
-    assert_eq!(malformed(core, "complaint:2\""), c("/messageId"));
+    assert_eq!(malformed(core, "complaint:2\""), c("/messageId/root"));
 }
 
 #[test]
@@ -387,7 +387,10 @@ fn a_handler_is_held_to_every_rule() {
     let text = replaced(&text, text.get(main).unwrap(), "");
     assert_eq!(
         verdict(&text, &files).unwrap_err(),
-        (MALFORMED.to_owned(), "ProcessComplaintHandling/closure/classification".to_owned())
+        (
+            MALFORMED.to_owned(),
+            "ProcessComplaintHandling/closure/classification/mainProblem".to_owned()
+        )
     );
 }
 

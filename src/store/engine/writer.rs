@@ -110,15 +110,11 @@ impl Writer {
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
         let mut closing = None;
         while closing.is_none() {
-            let next = if self.unavailable().is_some() {
-                receiver.recv_timeout(self.settings.probe_interval)
-            } else {
-                receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
+            let next = receiver.recv_timeout(self.settings.probe_interval);
             self.probe();
             match next {
                 Ok(first) => closing = self.batch(first, receiver),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -180,16 +176,28 @@ impl Writer {
         if self.shared.views.marks.doubted.load(Ordering::Acquire) {
             return Err(self.give_up("the view database has failed".to_owned()));
         }
-        if let Some(free) = self.free_bytes()
-            && free < self.settings.free_bytes_min
-        {
-            let least = self.settings.free_bytes_min;
-            let why = format!("{free} bytes are free on the store's disk, {least} are needed");
-            return Err(self.give_up(why));
-        }
+        self.room()?;
         match self.journal.prepare() {
             Ok(()) => Ok(()),
             Err(error) => Err(self.give_up(chain(&error))),
+        }
+    }
+
+    fn room(&mut self) -> Result<(), Unavailable> {
+        let least = self.settings.free_bytes_min;
+        match self.free_bytes() {
+            Some(free) if free < least => {
+                let why = format!("{free} bytes are free on the store's disk, {least} are needed");
+                Err(self.give_up(why))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// With nothing to do: a disk that has filled up is told before a message is refused for it.
+    fn look(&mut self) {
+        if self.unavailable().is_none() && self.room().is_err() {
+            tracing::debug!("found while nothing was being written");
         }
     }
 

@@ -1,0 +1,15 @@
+//! What the tests stand on: the program in a world of its own, a client, stand-ins, and XML as a tree.
+
+mod http;
+mod messages;
+mod peer;
+mod tools;
+mod tree;
+mod world;
+
+pub use http::{Answer, Caller, Connection, TLS12, TLS13, find};
+pub use messages::*;
+pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
+pub use tools::not_run;
+pub use tree::Node;
+pub use world::{World, certs, program, temp};
