@@ -9,6 +9,7 @@ pub mod steps;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -66,6 +67,10 @@ struct Door {
 
 /// The door's routes.
 pub fn router(cases: Cases, controls: Controls) -> Router {
+    routes(cases, controls, limits::ADMIN_CALL_TIME_MAX)
+}
+
+fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -78,7 +83,7 @@ pub fn router(cases: Cases, controls: Controls) -> Router {
         .route("/outbox/{id}", get(item).post(decide))
         .merge(routing::routes())
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
-        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(move |request, next| in_time(call_time, request, next)))
         .layer(middleware::from_fn(own_users_only))
         .with_state(Door { cases, controls })
 }
@@ -93,9 +98,18 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    serve_within(listener, router, stop, limits::ADMIN_STOP_TIME_MAX).await
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+    stop_time: Duration,
+) -> std::io::Result<()> {
     let overdue = async {
         stop.cancelled().await;
-        tokio::time::sleep(limits::ADMIN_STOP_TIME_MAX).await;
+        tokio::time::sleep(stop_time).await;
     };
     let graceful = stop.clone().cancelled_owned();
     tokio::select! {
@@ -105,11 +119,11 @@ pub async fn serve(
 }
 
 /// Nobody holds a call open: neither a caller that does not send its body, nor work of ours.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limits::ADMIN_CALL_TIME_MAX, next.run(request)).await {
+async fn in_time(call_time: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(call_time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let why = format!("not done in {} s", limits::ADMIN_CALL_TIME_MAX.as_secs());
+            let why = format!("not done in {} s", call_time.as_secs());
             Trouble::new(StatusCode::REQUEST_TIMEOUT, why).into_response()
         }
     }
@@ -374,3 +388,6 @@ impl IntoResponse for Trouble {
         (self.status, Json(json!({ "error": self.why }))).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

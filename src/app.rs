@@ -27,7 +27,7 @@ use crate::routing::generations::{GenerationError, Generations};
 use crate::routing::picture::SharedDesk;
 use crate::routing::{Current, RoutingError};
 use crate::store::blobs::{BlobError, Blobs};
-use crate::store::engine::{Engine, OpenReport, Settings as StoreSettings, StoreError};
+use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
 use crate::tak::{Finding, Severity};
 use crate::telemetry::Chain;
 use crate::tls::{self, Reloads, ServerTls, TlsError};
@@ -188,19 +188,15 @@ fn open_store(
 ) -> Result<Cases, StartError> {
     let mut settings = StoreSettings::new(&config.store.dir);
     settings.free_bytes_min = config.store.min_free_bytes;
-    let (engine, report) =
+    // What was found is told by the engine itself.
+    let (engine, _) =
         Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
-    tell_opening(&report);
     let attachments = config.store.dir.join("attachments");
     let blobs = Blobs::keeping_free(&attachments, config.store.min_free_bytes)
         .map_err(StartError::Blobs)?;
     let own = routing.get().table.platform().hsa_id.clone();
     let instance = Uuid::new_v4().to_string();
     Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))
-}
-
-fn tell_opening(report: &OpenReport) {
-    tracing::info!("the store is open: {report:?}");
 }
 
 fn tell_findings(findings: &[Finding]) {

@@ -437,3 +437,6 @@ fn digest(content: &impl serde::Serialize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -359,9 +359,10 @@ impl Delivery {
     async fn record(&self, item: &Item, outcome: Outcome) -> Went {
         tell(item, &outcome);
         self.note(item, &outcome);
+        // A system that refuses everything is rested too: each refusal is one for a person to mend.
         let went = match outcome {
-            Outcome::Delivered | Outcome::Unreachable { .. } | Outcome::Parked { .. } => Went::Well,
-            Outcome::Again { .. } | Outcome::Unknown { .. } => Went::Badly,
+            Outcome::Delivered | Outcome::Unreachable { .. } => Went::Well,
+            Outcome::Again { .. } | Outcome::Unknown { .. } | Outcome::Parked { .. } => Went::Badly,
         };
         let mut waits = RECORD_WAITS.iter();
         let mut wait = Duration::ZERO;

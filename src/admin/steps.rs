@@ -203,3 +203,21 @@ fn look_up<'a>(
     })?;
     Ok((current.coded(listed), listed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_no_message_can_carry_is_refused_before_it_is_kept() {
+        let fits = |text: &str| given("text", text.to_owned()).map(|_| ());
+        assert_eq!(fits("PÅHITTAT SVAR.\n\tMed rader."), Ok(()));
+        assert_eq!(fits(&"å".repeat(limits::TEXT_CHARS_MAX)), Ok(()));
+        assert!(fits(&"å".repeat(limits::TEXT_CHARS_MAX + 1)).unwrap_err().contains("20000"));
+        assert!(fits("en\u{7}klocka").unwrap_err().contains("U+0007"));
+        assert!(fits("\u{FFFE}").unwrap_err().contains("U+FFFE"));
+        assert!(fits(" \n").is_err());
+        assert!(line("name", Some("å".repeat(limits::LINE_CHARS_MAX))).is_ok());
+        assert!(line("name", Some("å".repeat(limits::LINE_CHARS_MAX + 1))).is_err());
+    }
+}

@@ -336,8 +336,9 @@ impl At {
     }
 
     fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
-        block_on(client::call(&self.admin, path, body))?
-            .map_err(|error| Failed(Chain(&error).to_string()))
+        let scheme = if self.admin.contains("://") { "" } else { "http://" };
+        let url = format!("{scheme}{}", self.admin.trim_end_matches('/'));
+        block_on(client::call(&url, path, body))?.map_err(|error| Failed(Chain(&error).to_string()))
     }
 
     fn write(

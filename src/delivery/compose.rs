@@ -505,3 +505,49 @@ fn fault_reading(fault: &FaultSeen) -> SoapReading {
 
 const _: () = assert!(FILE_BLOCK_BYTES.is_multiple_of(3));
 const _: () = assert!(FILE_BLOCK_BYTES < limits::SKELETON_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rivta::patient_portal_v1::{
+        InboxResult, UserStatus, write_result, write_user_status,
+    };
+
+    fn answer(status: u16, body: String) -> Answer {
+        let headers = vec![("content-type".to_owned(), XML.to_owned())];
+        Answer { status, headers, body: Bytes::from(body), ms: 1 }
+    }
+
+    fn result_of(code: ResultCode, text: &str) -> Read {
+        let result = InboxResult {
+            thread_id: None,
+            notified: Vec::new(),
+            result_code: code,
+            result_text: Some(text.to_owned()),
+        };
+        Reader::Inbox.read(&answer(200, write_result(&result).unwrap()))
+    }
+
+    #[test]
+    fn a_person_is_unreachable_only_where_the_inbox_says_that_it_took_nothing() {
+        let inactive = "Target person is not active user";
+        assert!(result_of(ResultCode::Error, inactive).unreachable.is_some());
+        assert!(result_of(ResultCode::Info, inactive).unreachable.is_some());
+        let taken = result_of(ResultCode::Ok, "Taken; notification is not active");
+        assert_eq!((taken.soap, taken.unreachable), (SoapReading::Ok, None));
+        let refused = result_of(ResultCode::Error, "something else");
+        assert_eq!(refused.unreachable, None);
+        assert_eq!(refused.soap, SoapReading::Error(ErrorCode::Other));
+    }
+
+    #[test]
+    fn a_status_of_a_person_counts_only_in_an_answer_that_went_well() {
+        for active in [true, false] {
+            let status = UserStatus { active, methods: Vec::new() };
+            let body = write_user_status(&status).unwrap();
+            assert_eq!(is_active(&answer(200, body.clone())), Ok(active));
+            assert_eq!(is_active(&answer(503, body)), Err(SoapReading::NotSoap));
+        }
+        assert_eq!(is_active(&answer(200, "<html>".to_owned())), Err(SoapReading::NotSoap));
+    }
+}

@@ -23,9 +23,9 @@ const REST_LONGEST: Duration = Duration::from_secs(30);
 /// How an attempt went, for the pace of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Went {
-    /// The system answered, or it was not asked.
+    /// The system took it, or was not asked.
     Well,
-    /// The system, or our way to it, failed.
+    /// The system, or our way to it, failed, or it refused.
     Badly,
 }
 

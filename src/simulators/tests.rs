@@ -24,6 +24,7 @@ use crate::soap::FaultCode;
 use crate::tls::{ClientTls, Settings};
 
 mod calls;
+mod delivery;
 mod handling;
 mod inkorg;
 

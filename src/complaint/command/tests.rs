@@ -431,3 +431,33 @@ fn reserve_numbers_that_the_inbox_does_not_take_are_not_written_to() {
         assert_eq!(inbox_person(&it).is_some(), takes, "{id}");
     }
 }
+
+#[test]
+fn a_case_takes_so_many_questions_and_messages_and_no_more() {
+    let mut story = Story::begin(&system("VC2", "region"));
+    for n in 0..limits::CASE_QUESTIONS_MAX {
+        story.handle(question(&format!("f{n}")), "REGION", Via::System).unwrap();
+    }
+    let refused = story.handle(question("one more"), "REGION", Via::System);
+    assert!(matches!(refused, Err(Refusal::State(_))), "{refused:?}");
+    for _ in 1..limits::CASE_MESSAGES_MAX {
+        story.send(supplement(None), "1177", "VC2").unwrap();
+    }
+    let refused = story.send(supplement(None), "1177", "VC2");
+    assert!(matches!(refused, Err(Refusal::State(_))), "{refused:?}");
+}
+
+#[test]
+fn a_case_that_came_by_phone_is_not_confirmed_as_sent_by_the_complainant() {
+    let (origin, complaint) = (Origin::Phone, complaint("VC2"));
+    let number = RegistrationNumber::of_ordinal(1);
+    let to = system("VC2", "region");
+    let registered =
+        register((&origin, &complaint), &actor(), &hsa("REGION"), None, &to, number, &parties());
+    let event = registered.unwrap().event;
+    let (id, at) = (Ii { root: "c".to_owned(), extension: None }, complaint.submitted);
+    let case = Case::begin(&id, 1, at, "g", &event).unwrap();
+    let text = letter(&case, &event).unwrap().text;
+    assert!(text.contains("Det togs emot den 2026-03-02."), "{text}");
+    assert!(!text.contains("Du skickade"), "{text}");
+}
