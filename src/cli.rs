@@ -5,6 +5,7 @@ mod certs;
 mod demo;
 mod serve;
 mod tak;
+mod tak_import;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

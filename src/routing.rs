@@ -183,7 +183,7 @@ fn sources_of_lists(folder: &Path) -> Result<Vec<(String, String)>, RoutingError
 }
 
 /// The folder's own `*.toml` files by name. A link that leads out of the folder is not followed.
-fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
+pub fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
     let fault = |cause| RoutingError::Folder { folder: folder.to_owned(), cause };
     let root = folder.canonicalize().map_err(fault)?;
     let mut sources = Vec::new();

@@ -24,6 +24,8 @@ mod rows;
 mod values;
 
 pub mod diff;
+pub mod export;
+pub mod import;
 pub mod report;
 
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub use period::Days;
 
 use crate::clock;
 use crate::id::HsaId;
+pub use rows::Filter;
+
 use names::{Name, Names};
 use rows::{Permission, Route};
 

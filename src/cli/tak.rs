@@ -23,12 +23,16 @@ pub(super) enum Tak {
         #[arg(long)]
         json: bool,
     },
+    Import(super::tak_import::Import),
+    Export(super::tak_import::Export),
 }
 
 impl Tak {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
             Self::Check { dir, json } => check(&dir, json, out),
+            Self::Import(import) => import.run(out),
+            Self::Export(export) => export.run(out),
         }
     }
 }

@@ -1,0 +1,245 @@
+//! `klagomal tak import` and `klagomal tak export`: routing data from and to other TAKs.
+
+use std::fs;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::{Failed, Outcome};
+use crate::clock::{Clock, SystemClock};
+use crate::limits;
+use crate::routing;
+use crate::tak::export::Export as Rows;
+use crate::tak::import::{self, Imported};
+use crate::tak::{Severity, Source, Table, report};
+use crate::telemetry::Chain;
+
+/// Take over routes and permissions from another TAK: SokVagvalsInfo v2 answers, a platform's cache
+/// file, a publication or an order file as JSON. Writes imported-*.toml and no other file.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// What the other TAK gave out; how each is to be read is seen from what it holds.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The routing folder to write into.
+    #[arg(long, value_name = "DIR", default_value = "tak-config")]
+    into: PathBuf,
+    /// Only tell what would be written.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Give out routes and permissions as another TAK would.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The routing folder.
+    #[arg(default_value = "tak-config")]
+    dir: PathBuf,
+    /// As what.
+    #[arg(long, value_enum, default_value_t = Format::Sokvagvalsinfo)]
+    format: Format,
+    /// The folder for the four answers, or the file for the cache; left out, the cache is printed.
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Where callers reach this gateway: units are exported as routes to it.
+    #[arg(long, value_name = "URL")]
+    gateway_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// The four SokVagvalsInfo v2 answers, a file each.
+    Sokvagvalsinfo,
+    /// A platform's local cache file.
+    Cache,
+}
+
+impl Import {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let files = read_all(&self.files)?;
+        let folder = if self.into.is_dir() {
+            routing::sources(&self.into).map_err(|error| Failed(Chain(&error).to_string()))?
+        } else {
+            Vec::new()
+        };
+        let now = SystemClock.now();
+        let imported = import::import(&files, &folder, now)
+            .map_err(|error| Failed(format!("nothing is imported: {}", Chain(&error))))?;
+        drop(files);
+        tell(&imported, out)?;
+        let changed: Vec<&Source> =
+            imported.files.iter().filter(|it| !folder.contains(it)).collect();
+        if let Some(code) = refuse(&folder, &imported, now, out)? {
+            return Ok(code);
+        }
+        if changed.is_empty() {
+            writeln!(out, "{} says the same already", self.into.display())?;
+        } else if self.dry_run {
+            for file in changed {
+                writeln!(out, "would write {}", self.into.join(&file.name).display())?;
+            }
+        } else {
+            write_all(&self.into, &changed)?;
+            for file in changed {
+                writeln!(out, "wrote {}", self.into.join(&file.name).display())?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Tells the errors that the folder would have in the imported files; a folder that could be used
+/// is not made one that cannot.
+fn refuse(
+    folder: &[Source],
+    imported: &Imported,
+    now: jiff::Timestamp,
+    out: &mut dyn Write,
+) -> Result<Option<ExitCode>, Failed> {
+    let is_new = |it: &&Source| !imported.files.iter().any(|new| new.name == it.name);
+    let mut whole: Vec<Source> = folder.iter().filter(is_new).cloned().collect();
+    whole.extend(imported.files.iter().cloned());
+    let mut findings = Table::parse(&whole, now).findings;
+    findings.retain(|it| it.severity == Severity::Error);
+    if findings.is_empty() {
+        return Ok(None);
+    }
+    report::write_text(&findings, out)?;
+    if findings.iter().any(|it| import::FILES.contains(&it.file.as_str())) {
+        writeln!(out, "nothing is written: mend what it runs into in the folder's other files")?;
+        return Ok(Some(ExitCode::FAILURE));
+    }
+    writeln!(out, "the folder has these errors whether the import is written or not")?;
+    Ok(None)
+}
+
+fn tell(imported: &Imported, out: &mut dyn Write) -> Result<(), Failed> {
+    let report = &imported.report;
+    for it in &report.left {
+        writeln!(out, "{}: not carried over: {}: {}", it.place, it.row, it.why)?;
+    }
+    for it in &report.windows {
+        writeln!(out, "change of route: {it}")?;
+    }
+    for it in &report.notes {
+        writeln!(out, "{it}")?;
+    }
+    writeln!(
+        out,
+        "{} routes, {} permissions and {} systems; {} rows are not carried over",
+        report.routes,
+        report.permissions,
+        report.systems,
+        report.left.len()
+    )?;
+    Ok(())
+}
+
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Failed> {
+    if paths.len() > limits::TAK_IMPORT_FILES_MAX {
+        return Err(Failed(format!(
+            "{} files; at most {} at once",
+            paths.len(),
+            limits::TAK_IMPORT_FILES_MAX
+        )));
+    }
+    let mut room = limits::TAK_IMPORT_BYTES_MAX;
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let unread = |error| Failed(format!("{name} cannot be read: {error}"));
+        let file = fs::File::open(path).map_err(unread)?;
+        let mut bytes = Vec::new();
+        file.take(room + 1).read_to_end(&mut bytes).map_err(unread)?;
+        room = room.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            let most = limits::TAK_IMPORT_BYTES_MAX;
+            Failed(format!("{name} makes the files larger than {most} bytes together"))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Failed(format!("{name} is not UTF-8 from byte {at} on; convert it first"))
+        })?;
+        files.push(Source { name, text });
+    }
+    Ok(files)
+}
+
+/// Writes every file beside its place, then moves each to it: none is ever seen half written.
+fn write_all(folder: &Path, files: &[&Source]) -> Result<(), Failed> {
+    let failed =
+        |path: &Path, error| Failed(format!("{} cannot be written: {error}", path.display()));
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let place = |file: &Source| {
+        let path = folder.join(&file.name);
+        // Not `.toml`, so that nobody reads it for a part of the folder.
+        (folder.join(format!("{}.new", file.name)), path)
+    };
+    for file in files {
+        let (new, _) = place(file);
+        let write = || {
+            let mut handle = fs::File::create(&new)?;
+            handle.write_all(file.text.as_bytes())?;
+            handle.sync_all()
+        };
+        write().map_err(|error| failed(&new, error))?;
+    }
+    for file in files {
+        let (new, path) = place(file);
+        fs::rename(&new, &path).map_err(|error| failed(&path, error))?;
+    }
+    fs::File::open(folder).and_then(|it| it.sync_all()).map_err(|error| failed(folder, error))
+}
+
+impl Export {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let reading = routing::read(&self.dir, SystemClock.now())
+            .map_err(|error| Failed(Chain(&error).to_string()))?;
+        let Some(routing) = reading.routing else {
+            let dir = self.dir.display();
+            return Err(Failed(format!("{dir} has errors; run `klagomal tak check {dir}`")));
+        };
+        let rows = Rows::new(&routing.table, self.gateway_url.as_deref());
+        match (self.format, self.out) {
+            (Format::Cache, None) => {
+                out.write_all(rows.cache().as_bytes())?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            (Format::Cache, Some(path)) => {
+                let text = rows.cache();
+                fs::write(&path, text).map_err(|error| {
+                    Failed(format!("{} cannot be written: {error}", path.display()))
+                })?;
+                writeln!(out, "wrote {}", path.display())?;
+            }
+            (Format::Sokvagvalsinfo, None) => {
+                return Err(Failed(
+                    "SokVagvalsInfo is four answers: give --out with a folder for them".to_owned(),
+                ));
+            }
+            (Format::Sokvagvalsinfo, Some(folder)) => {
+                let named = |name: &str, text| Source { name: name.to_owned(), text };
+                let files = [
+                    named("hamtaAllaVirtualiseringar.xml", rows.routes()),
+                    named("hamtaAllaAnropsBehorigheter.xml", rows.permissions()),
+                    named("hamtaAllaTjanstekontrakt.xml", rows.contracts()),
+                    named("hamtaAllaTjanstekomponenter.xml", rows.components()),
+                ];
+                write_all(&folder, &files.iter().collect::<Vec<_>>())?;
+                for file in &files {
+                    writeln!(out, "wrote {}", folder.join(&file.name).display())?;
+                }
+            }
+        }
+        if rows.left_out() > 0 {
+            writeln!(
+                out,
+                "{} addresses of the complaint contracts are not in it: give --gateway-url, where \
+                 callers reach this gateway",
+                rows.left_out()
+            )?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
