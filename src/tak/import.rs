@@ -235,6 +235,8 @@ struct Work<'s> {
     own: Own,
     /// Names that an earlier import wrote.
     names: NamesTold,
+    /// There is a file of systems to keep right.
+    had_systems: bool,
     rows: Rows,
     texts: Texts,
     report: Report,
@@ -259,6 +261,7 @@ impl<'s> Work<'s> {
             files: lines.collect(),
             own: Own::default(),
             names: NamesTold::default(),
+            had_systems: folder.iter().any(|it| it.name == SYSTEMS),
             rows: Rows::default(),
             texts: Texts::default(),
             report: Report::default(),
@@ -460,7 +463,9 @@ impl<'s> Work<'s> {
         let ordered = !raw.orders.is_empty();
         let mut files = Vec::new();
         let mut file = |name: &str, text| files.push(Source { name: name.to_owned(), text });
-        file(SYSTEMS, text::systems(&callers));
+        if !callers.is_empty() || self.had_systems {
+            file(SYSTEMS, text::systems(&callers));
+        }
         if raw.all_routes || ordered {
             file(ROUTES, text::routes(&self.rows.routes, &names));
         }

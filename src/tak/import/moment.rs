@@ -53,6 +53,11 @@ impl Moment {
         (self.day.year() < LAST_YEAR).then_some(self.day)
     }
 
+    /// Whether it says exactly when.
+    pub(super) fn has_zone(self) -> bool {
+        self.has_zone
+    }
+
     /// When the platform begins to use a row with this `from`.
     pub(super) fn platform_begins(self) -> Timestamp {
         if self.has_zone { self.at } else { self.at.checked_sub(SLACK).unwrap_or(Timestamp::MIN) }

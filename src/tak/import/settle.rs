@@ -119,9 +119,8 @@ pub(super) fn windows(rows: &[RouteRow], now: Timestamp) -> (Vec<String>, usize)
     let (mut texts, mut past) = (Vec::new(), 0);
     for (old, new) in order.iter().zip(order.iter().skip(1)) {
         let (Some(begins), Some(ends)) = (new.from, old.to) else { continue };
-        let overlap = old.days.and(new.days);
-        let only_a_day = overlap.is_none_or(|it| it.first() == it.last());
-        if !old.is_at(new) || !only_a_day {
+        let follows = old.days.to().zip(new.days.from()).is_some_and(|(to, from)| to <= from);
+        if !old.is_at(new) || !follows || (begins.has_zone() && ends.has_zone()) {
             continue;
         }
         let (begins, ends) = (begins.platform_begins(), ends.platform_ends());

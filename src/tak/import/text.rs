@@ -74,7 +74,7 @@ impl Heading {
         if self.0.as_ref() == Some(&lower) {
             return;
         }
-        if let Some(name) = names.contracts.get(&lower) {
+        if let Some(name) = names.contracts.get(&lower).filter(|it| **it != *contract) {
             out.push_str("\n# ");
             out.push_str(name);
         }
