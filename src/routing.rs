@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use crate::complaint::codes::CodeLists;
 use crate::limits;
-use crate::tak::{Finding, Severity, Source, Table};
+use crate::tak::{Finding, Hierarchy, Severity, Source, Table, UnitFiles};
+use crate::telemetry::Chain;
 
 /// The subfolder of code lists.
 const CODE_LISTS: &str = "code-lists";
@@ -29,6 +30,30 @@ pub struct Reading {
     /// Absent when there is an error among the findings.
     pub routing: Option<Routing>,
     pub findings: Vec<Finding>,
+    /// The organisation tree that `[hierarchy]` names, or why there is none. Absent where no files
+    /// are named. It is in the table; a fault in it is also an error among the findings, and yet the
+    /// rest of the configuration can be used.
+    pub tree: Option<Result<Tree, String>>,
+}
+
+/// What is known of an organisation tree that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Units in it.
+    pub units: usize,
+    /// Of each file: its name, and its `endDate` as written.
+    pub dates: Vec<(String, String)>,
+    /// Rows of the files that are not in it.
+    pub skipped: usize,
+}
+
+/// How the organisation tree in use came to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeState {
+    /// The tree in use.
+    pub tree: Option<Tree>,
+    /// Why the newest files were not taken; the tree in use is then the one before.
+    pub fault: Option<(Timestamp, String)>,
 }
 
 /// Why nothing could be read.
@@ -51,6 +76,7 @@ pub struct Current {
     routing: Arc<ArcSwap<Routing>>,
     /// What the newest change was refused for; `None` when the newest is in force.
     refused: Arc<Mutex<Option<Refused>>>,
+    tree: Arc<Mutex<TreeState>>,
 }
 
 /// A change that did not take.
@@ -77,6 +103,7 @@ impl Current {
             folder: folder.to_owned(),
             routing: Arc::new(ArcSwap::from_pointee(routing)),
             refused: Arc::default(),
+            tree: Arc::new(Mutex::new(TreeState::default().then(reading.tree, now))),
         };
         Ok((current, reading.findings))
     }
@@ -93,6 +120,12 @@ impl Current {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The organisation tree in use, and why the newest one is not where it is not.
+    #[must_use]
+    pub fn tree(&self) -> TreeState {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The folder it is read from.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -103,14 +136,21 @@ impl Current {
     /// replaces a good one.
     pub fn reload(&self, now: Timestamp) -> Result<bool, RoutingError> {
         let outcome = read(&self.folder, now).and_then(|reading| match reading.routing {
-            Some(routing) => Ok(routing),
+            Some(routing) => Ok((routing, reading.tree)),
             None => Err(refused(&self.folder, reading.findings)),
         });
         let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Ok(routing) => {
+            Ok((mut routing, tree)) => {
                 *last = None;
-                let changed = routing.table.generation() != self.get().table.generation();
+                let before = self.get();
+                if let Some(Err(why)) = &tree {
+                    tracing::error!("{why}; the organisation tree before it stays in use");
+                    routing.table.set_hierarchy(before.table.hierarchy().clone());
+                }
+                let mut state = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+                *state = std::mem::take(&mut *state).then(tree, now);
+                let changed = routing.table.generation() != before.table.generation();
                 self.routing.store(Arc::new(routing));
                 Ok(changed)
             }
@@ -118,6 +158,17 @@ impl Current {
                 *last = Some(Refused { at: now, findings: lines(&error) });
                 Err(error)
             }
+        }
+    }
+}
+
+impl TreeState {
+    /// The state after a reading.
+    fn then(self, read: Option<Result<Tree, String>>, now: Timestamp) -> Self {
+        match read {
+            None => Self::default(),
+            Some(Ok(tree)) => Self { tree: Some(tree), fault: None },
+            Some(Err(why)) => Self { fault: Some((now, why)), ..self },
         }
     }
 }
@@ -159,19 +210,92 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
             None
         }
     };
-    let routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
-    Ok(Reading { routing, findings })
+    let mut routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
+    let mut tree = None;
+    if let Some(whole) = &mut routing {
+        let files = whole.table.platform().hierarchy_files.clone();
+        if !files.is_empty() {
+            let found = read_tree(folder, &files, &mut findings);
+            tree = Some(found.map(|(hierarchy, tree)| {
+                whole.table.set_hierarchy(hierarchy);
+                tree
+            }));
+        }
+    }
+    Ok(Reading { routing, findings, tree })
+}
+
+/// Reads the organisation tree. What is wrong with it is told among the findings.
+fn read_tree(
+    folder: &Path,
+    files: &[String],
+    findings: &mut Vec<Finding>,
+) -> Result<(Hierarchy, Tree), String> {
+    let mut tell = |severity, file: &str, message, hint: &str| {
+        let hint = Some(hint.to_owned());
+        findings.push(Finding {
+            severity,
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            message,
+            hint,
+        });
+    };
+    let read = || {
+        let root = folder.canonicalize().map_err(|error| error.to_string())?;
+        let sources: Result<Vec<Source>, String> =
+            files.iter().map(|name| unit_file(&root, name)).collect();
+        UnitFiles::read(&sources?).map_err(|error| Chain(&error).to_string())
+    };
+    let found = read().inspect_err(|why| {
+        let hint = "without it, addresses are looked for in the tree before it, or in none";
+        tell(Severity::Error, files.first().map_or("", |it| it), why.clone(), hint);
+    })?;
+    if let Some(first) = found.skipped.first() {
+        let message =
+            format!("{} rows are not in the tree; the first: {first}", found.skipped_count);
+        let hint = "a unit needs hsaIdentity and DN, and one place";
+        tell(Severity::Warning, files.first().map_or("", |it| it), message, hint);
+    }
+    let (units, skipped) = (found.hierarchy.units(), found.skipped_count);
+    Ok((found.hierarchy, Tree { units, dates: found.dates, skipped }))
+}
+
+/// One HSA unit file. A link that leads out of the folder is not followed.
+fn unit_file(root: &Path, name: &str) -> Result<Source, String> {
+    let unread = |why: &dyn fmt::Display| format!("the HSA unit file {name} cannot be read: {why}");
+    let real = root.join(name).canonicalize().map_err(|error| unread(&error))?;
+    if !real.starts_with(root) {
+        return Err(unread(&"it leads out of the folder"));
+    }
+    let file = fs::File::open(&real).map_err(|error| unread(&error))?;
+    let mut bytes = Vec::new();
+    file.take(limits::HSA_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unread(&error))?;
+    if bytes.len() as u64 > limits::HSA_FILE_BYTES_MAX {
+        return Err(unread(&format!("it is larger than {} bytes", limits::HSA_FILE_BYTES_MAX)));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| unread(&error.utf8_error()))?;
+    Ok(Source { name: name.to_owned(), text })
 }
 
 /// What tells a changed folder from an unchanged one without reading it: names, sizes and times.
 #[must_use]
 pub fn fingerprint(folder: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
     let mut print = Vec::new();
-    for folder in [folder.to_owned(), folder.join(CODE_LISTS)] {
+    // Code lists and HSA unit files may be in a subfolder each; names that begin with a dot are
+    // nobody's configuration.
+    let mut folders = vec![(folder.to_owned(), true)];
+    while let Some((folder, is_top)) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if let Ok(found) = entry.metadata() {
-                print.push((entry.path(), found.len(), found.modified().ok()));
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() && is_top && !hidden {
+                folders.push((entry.path(), false));
             }
+            print.push((entry.path(), found.len(), found.modified().ok()));
         }
     }
     print.sort();
@@ -214,3 +338,6 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests;

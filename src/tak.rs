@@ -42,7 +42,7 @@ pub use decide::{Decision, Destination, Handling, Question, Row, Stage, Step, Ve
 pub use denial::{Denial, Missing};
 pub use explain::Explanation;
 pub use finding::{Finding, Place, Severity};
-pub use hierarchy::Hierarchy;
+pub use hierarchy::{Hierarchy, HierarchyError, UnitFiles};
 pub use model::{
     County, Delivery, HandlingPeriod, Method, Platform, Profile, Rate, Retry, System, Unit,
     WhenUnknown,
@@ -175,6 +175,17 @@ impl Table {
     pub fn with_hierarchy(mut self, hierarchy: Hierarchy) -> Self {
         self.hierarchy = hierarchy;
         self
+    }
+
+    /// As [`Self::with_hierarchy`], in place.
+    pub fn set_hierarchy(&mut self, hierarchy: Hierarchy) {
+        self.hierarchy = hierarchy;
+    }
+
+    /// The organisation tree; empty where none is loaded.
+    #[must_use]
+    pub fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
     }
 
     /// The name of this content.

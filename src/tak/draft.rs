@@ -47,6 +47,7 @@ pub(super) struct PlatformDraft {
 
 #[derive(Debug)]
 pub(super) struct Climbing {
+    pub(super) files: Vec<String>,
     pub(super) routes: Climb,
     pub(super) permissions: Climb,
 }
@@ -242,16 +243,27 @@ impl Draft {
     }
 
     fn read_climbing(&mut self, fields: &Fields<'_>, f: &mut Findings) {
-        fields.only(&["routes", "routes_except", "permissions", "permissions_except"], f);
+        let known = ["files", "routes", "routes_except", "permissions", "permissions_except"];
+        fields.only(&known, f);
         if self.climbing.is_some() {
             let hint = "keep one of them".to_owned();
             f.error(fields.place, "[hierarchy] is there twice".to_owned(), hint);
+        }
+        let files = fields.texts("files", f).unwrap_or_default();
+        let files: Vec<String> = files.iter().filter_map(|it| unit_file(it, f)).collect();
+        if files.len() > limits::HSA_FILES_MAX {
+            f.error(
+                fields.key_place("files"),
+                format!("\"files\" of [hierarchy] names {} files", files.len()),
+                format!("at most {} make one tree", limits::HSA_FILES_MAX),
+            );
         }
         let mut climb = |switch: &str, except: &str| Climb {
             enabled: fields.flag(switch, f).is_none_or(|it| it.value),
             except: lower(fields.texts(except, f)),
         };
         self.climbing = Some(Climbing {
+            files,
             routes: climb("routes", "routes_except"),
             permissions: climb("permissions", "permissions_except"),
         });
@@ -300,6 +312,23 @@ impl Draft {
             filters: (!filters.is_empty()).then(|| filters.into()),
         })
     }
+}
+
+/// The name of an HSA unit file: in the folder or in a subfolder of it, where a change is noticed.
+fn unit_file(it: &Told<&str>, f: &mut Findings) -> Option<String> {
+    let mut parts = it.value.split('/');
+    let is_name = |part: &str| {
+        !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0'])
+    };
+    if parts.clone().count() <= 2 && parts.all(is_name) {
+        return Some(it.value.to_owned());
+    }
+    f.error(
+        it.place,
+        format!("\"files\" of [hierarchy] cannot name \"{}\"", it.value),
+        "name a file in this folder or in a subfolder of it: \"hsa/hsaunits.xml\"".to_owned(),
+    );
+    None
 }
 
 /// One of `filter = [{ domain = "...", categorizations = ["..."] }]`.

@@ -120,7 +120,7 @@ fn answer(table: &Table, question: &Question<'_>) -> String {
 
 /// The first and last moment of every day around those on which something begins or ends.
 fn moments() -> Vec<Timestamp> {
-    let days: std::collections::BTreeSet<jiff::civil::Date> = DAYS
+    let days: BTreeSet<jiff::civil::Date> = DAYS
         .iter()
         .map(|it| it.parse::<jiff::civil::Date>().unwrap())
         .flat_map(|it| [it.yesterday().unwrap(), it, it.tomorrow().unwrap()])
