@@ -107,11 +107,11 @@ fn refuse(
         return Ok(None);
     }
     report::write_text(&findings, out)?;
-    if findings.iter().any(|it| import::FILES.contains(&it.file.as_str())) {
+    if !Table::parse(folder, now).has_errors() {
         writeln!(out, "nothing is written: mend what it runs into in the folder's other files")?;
         return Ok(Some(ExitCode::FAILURE));
     }
-    writeln!(out, "the folder has these errors whether the import is written or not")?;
+    writeln!(out, "the folder has errors with and without the import")?;
     Ok(None)
 }
 
@@ -241,5 +241,133 @@ impl Export {
             )?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTE: &str = "<a><hamtaAllaVirtualiseringarResponse><virtualiseringsInfo>\
+        <receiverId>SE0000000000-A</receiverId><rivProfil>RIVTABP21</rivProfil>\
+        <tjansteKontrakt>urn:riv:x:YResponder:1</tjansteKontrakt>\
+        <fromTidpunkt>2024-02-01T00:00:00</fromTidpunkt>\
+        <tomTidpunkt>2124-02-01T00:00:00</tomTidpunkt><adress>https://e.se/</adress>\
+        </virtualiseringsInfo></hamtaAllaVirtualiseringarResponse></a>";
+
+    /// The example folder, as a copy.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tak-config");
+        fs::create_dir(folder.path().join("code-lists")).unwrap();
+        for part in ["", "code-lists"] {
+            for entry in fs::read_dir(from.join(part)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.path().is_file() {
+                    let to = folder.path().join(part).join(entry.file_name());
+                    fs::copy(entry.path(), to).unwrap();
+                }
+            }
+        }
+        folder
+    }
+
+    fn import(into: &Path, text: &str, dry_run: bool) -> (String, Result<ExitCode, String>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let mut out = Vec::new();
+        let command =
+            Import { files: vec![file.path().to_owned()], into: into.to_owned(), dry_run };
+        let done = command.run(&mut out).map_err(|Failed(why)| why);
+        (String::from_utf8(out).unwrap(), done)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_import_writes_its_own_files_and_no_other() {
+        let folder = folder();
+        let before = names(folder.path());
+        let (told, done) = import(folder.path(), ROUTE, true);
+        assert_eq!(done, Ok(ExitCode::SUCCESS), "{told}");
+        assert!(told.contains("would write"), "{told}");
+        assert_eq!(names(folder.path()), before);
+        let (told, done) = import(folder.path(), ROUTE, false);
+        assert_eq!(done, Ok(ExitCode::SUCCESS), "{told}");
+        let mut after = before;
+        after.push("imported-routes.toml".to_owned());
+        after.sort();
+        assert_eq!(names(folder.path()), after);
+        let (told, _) = import(folder.path(), ROUTE, false);
+        assert!(told.contains("says the same already"), "{told}");
+    }
+
+    #[test]
+    fn a_folder_that_can_be_used_is_not_made_one_that_cannot() {
+        let folder = folder();
+        let own = "[[route]]\ncontract = \"urn:riv:x:YResponder:1\"\n\
+                   logical_address = \"SE0000000000-A\"\naddress = \"https://own.se/\"\n";
+        fs::write(folder.path().join("own.toml"), own).unwrap();
+        let before = names(folder.path());
+        let (told, done) = import(folder.path(), ROUTE, false);
+        assert_eq!(done, Ok(ExitCode::FAILURE));
+        assert!(told.contains("two routes for urn:riv:x:YResponder:1"), "{told}");
+        assert_eq!(names(folder.path()), before);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_made_and_what_it_lacks_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = folder.path().join("new");
+        let (told, done) = import(&new, ROUTE, false);
+        assert_eq!(done, Ok(ExitCode::SUCCESS));
+        assert!(told.contains("there is no [platform]"), "{told}");
+        assert_eq!(names(&new), ["imported-routes.toml"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_nothing_is_written() {
+        let folder = folder();
+        let before = names(folder.path());
+        let (_, done) = import(folder.path(), "<html/>", false);
+        assert!(done.unwrap_err().contains("none of the formats"));
+        let mut out = Vec::new();
+        let into = folder.path().to_owned();
+        let command = Import { files: vec!["/none/such".into()], into, dry_run: false };
+        assert!(command.run(&mut out).unwrap_err().0.starts_with("/none/such cannot be read"));
+        assert_eq!(names(folder.path()), before);
+    }
+
+    #[test]
+    fn an_export_is_imported_again() {
+        let folder = folder();
+        let to = tempfile::tempdir().unwrap();
+        let export = |format, out, gateway_url| {
+            let mut told = Vec::new();
+            let dir = folder.path().to_owned();
+            let done = Export { dir, format, out, gateway_url }.run(&mut told);
+            (String::from_utf8(told).unwrap(), done.map_err(|Failed(why)| why))
+        };
+        let (told, done) = export(Format::Sokvagvalsinfo, Some(to.path().join("x")), None);
+        assert_eq!(done, Ok(ExitCode::SUCCESS));
+        assert!(told.contains("give --gateway-url"), "{told}");
+        assert_eq!(names(&to.path().join("x")).len(), 4);
+        let (cache, done) = export(Format::Cache, None, Some("https://gw.se/".to_owned()));
+        assert_eq!(done, Ok(ExitCode::SUCCESS));
+        for name in ["routes.toml", "permissions.toml"] {
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        let (told, done) = import(folder.path(), &cache, false);
+        assert_eq!(done, Ok(ExitCode::SUCCESS), "{told}");
+        assert!(told.contains("7 routes of the complaint contracts stand here as units"), "{told}");
+        assert!(told.contains("2 routes, 4 permissions and 0 systems; 0 rows"), "{told}");
+        let (_, done) = export(Format::Sokvagvalsinfo, None, None);
+        assert!(done.unwrap_err().contains("--out"));
     }
 }

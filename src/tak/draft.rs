@@ -251,6 +251,13 @@ impl Draft {
         }
         let files = fields.texts("files", f).unwrap_or_default();
         let files: Vec<String> = files.iter().filter_map(|it| unit_file(it, f)).collect();
+        if !fields.has("files") {
+            f.warn(
+                fields.place,
+                "[hierarchy] names no files, so nothing is climbed".to_owned(),
+                "add files = [\"hsaunits.xml\"], or remove the table".to_owned(),
+            );
+        }
         if files.len() > limits::HSA_FILES_MAX {
             f.error(
                 fields.key_place("files"),
