@@ -6,6 +6,7 @@
 //! row holds from the day its `fromTidpunkt` falls on to the day its `tomTidpunkt` falls on.
 
 mod answers;
+mod carry;
 mod checked;
 mod moment;
 mod order;
@@ -31,8 +32,8 @@ use super::finding::{Findings, Lines};
 use crate::id::HsaId;
 use crate::limits;
 use crate::xml::XmlError;
+use carry::Groups;
 use checked::{Goal, PermissionRow, RouteRow, Rows, Texts};
-use order::{Came, Order};
 use raw::{At, NamesTold, Raw, RawPermission, RawRoute, Spot};
 
 /// The files that an import writes. Every other file of the folder is the operator's own.
@@ -179,9 +180,7 @@ pub fn import(
         work.rows.permissions = work.permissions(&raw_rows.1);
     }
     raw.orders.sort_by_key(|it| it.day);
-    for order in &raw.orders {
-        work.carry_out(order);
-    }
+    work.carry_out(&raw.orders);
     work.settle(&raw_rows.0);
     let ignored = raw.ignored.iter().map(|it| format!("{it} is not read"));
     work.report.notes.extend(ignored);
@@ -250,7 +249,7 @@ struct Own {
     callers: BTreeSet<HsaId>,
     units: BTreeSet<HsaId>,
     portal: Option<HsaId>,
-    rows: Rows,
+    rows: Groups,
 }
 
 impl<'s> Work<'s> {
@@ -373,65 +372,6 @@ impl<'s> Work<'s> {
         }
     }
 
-    fn carry_out(&mut self, order: &Order) {
-        let mut came: BTreeMap<Came, usize> = BTreeMap::new();
-        // Removals first, so that what replaces something finds its place free.
-        for raw in &order.remove.0 {
-            self.order_route(raw, &mut came, |own, rows, row| {
-                let it = order::remove_route(&mut rows.routes, &row, order.day);
-                let elsewhere = it == Came::Missing && own.rows.has_route_like(&row);
-                if elsewhere { Err(IN_OWN) } else { Ok(it) }
-            });
-        }
-        for raw in &order.remove.1 {
-            self.order_permission(raw, &mut came, |own, rows, row| {
-                let it = order::remove_permission(&mut rows.permissions, &row, order.day);
-                let elsewhere = it == Came::Missing && own.rows.has_permission_like(&row);
-                if elsewhere { Err(IN_OWN) } else { Ok(it) }
-            });
-        }
-        for raw in &order.add.0 {
-            self.order_route(raw, &mut came, |_, rows, row| {
-                let it = order::add_route(&mut rows.routes, unnumbered(row));
-                if it == Came::Blocked { Err(LATER) } else { Ok(it) }
-            });
-        }
-        for raw in &order.add.1 {
-            self.order_permission(raw, &mut came, |_, rows, row| {
-                Ok(order::add_permission(&mut rows.permissions, row))
-            });
-        }
-        let told: Vec<String> =
-            came.iter().map(|(came, count)| format!("{count} {}", word(*came))).collect();
-        self.report.notes.push(format!("order of {}: {}", order.day, told.join(", ")));
-    }
-
-    fn order_route(
-        &mut self,
-        raw: &RawRoute,
-        came: &mut BTreeMap<Came, usize>,
-        act: impl FnOnce(&Own, &mut Rows, RouteRow) -> Result<Came, &'static str>,
-    ) {
-        let row = checked::route(raw, 0, &self.own.systems, &mut self.texts);
-        match row.and_then(|row| act(&self.own, &mut self.rows, row).map_err(str::to_owned)) {
-            Ok(it) => *came.entry(it).or_default() += 1,
-            Err(why) => self.leave_route(raw, why),
-        }
-    }
-
-    fn order_permission(
-        &mut self,
-        raw: &RawPermission,
-        came: &mut BTreeMap<Came, usize>,
-        act: impl FnOnce(&Own, &mut Rows, PermissionRow) -> Result<Came, &'static str>,
-    ) {
-        let row = checked::permission(raw, &mut self.texts);
-        match row.and_then(|row| act(&self.own, &mut self.rows, row).map_err(str::to_owned)) {
-            Ok(it) => *came.entry(it).or_default() += 1,
-            Err(why) => self.leave_permission(raw, why),
-        }
-    }
-
     fn settle(&mut self, raw: &[RawRoute]) {
         let settled = settle::routes(std::mem::take(&mut self.rows.routes));
         for (row, why) in settled.left {
@@ -507,26 +447,6 @@ impl<'s> Work<'s> {
     }
 }
 
-const IN_OWN: &str = "it stands in a file of your own, which is not changed";
-const LATER: &str = "a route for the same contract and address begins later and stands in the way";
-
-fn unnumbered(row: RouteRow) -> RouteRow {
-    RouteRow { raw: None, from: None, to: None, ..row }
-}
-
-/// TAK's own words for what came of an order.
-const fn word(came: Came) -> &'static str {
-    match came {
-        Came::New => "new (nyskapad)",
-        Came::Changed => "changed (uppdaterad)",
-        Came::Removed => "removed (borttagen)",
-        Came::Ended => "ended (deaktiverad)",
-        Came::Already => "so already",
-        Came::Missing => "not there (existerar ej)",
-        Came::Blocked => "not carried out",
-    }
-}
-
 fn own(draft: &Draft, texts: &mut Texts) -> Own {
     let ids = draft.systems.iter().filter_map(|it| {
         Some((it.id.as_ref()?.value.clone(), it.url.clone().unwrap_or_else(|| "".into())))
@@ -544,7 +464,7 @@ fn own(draft: &Draft, texts: &mut Texts) -> Own {
             .filter_map(|it| Some(it.hsa_id.as_ref()?.value.clone()))
             .collect(),
         portal: draft.platform.as_ref().and_then(|it| Some(it.portal.as_ref()?.value.clone())),
-        rows: rows_of(draft, &systems, texts),
+        rows: Groups::of(rows_of(draft, &systems, texts)),
         systems,
     }
 }

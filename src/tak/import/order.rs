@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::period::Days;
 use super::ImportError;
-use super::checked::{Goal, PermissionRow, RouteRow, Rows, same};
+use super::checked::{Goal, PermissionRow, RouteRow};
 use super::moment::Moment;
 use super::raw::{At, NamesTold, Raw, RawPermission, RawRoute, Spot};
 
@@ -263,16 +263,4 @@ fn remove<T>(
 fn before(days: Days, day: Date) -> Option<Days> {
     let last = day.yesterday().ok()?;
     days.and(Days::new(None, Some(last))?)
-}
-
-impl Rows {
-    /// Whether a route like this one is among `others`.
-    pub(super) fn has_route_like(&self, row: &RouteRow) -> bool {
-        self.routes.iter().any(|it| it.is_at(row) && same(it.goal.url(), row.goal.url()))
-    }
-
-    /// Whether a permission like this one is.
-    pub(super) fn has_permission_like(&self, row: &PermissionRow) -> bool {
-        self.permissions.iter().any(|it| it.is_at(row))
-    }
 }
