@@ -1,5 +1,7 @@
 //! The routing configuration in force: read from its folder, replaced whole or not at all.
 
+mod tree;
+
 use std::fmt;
 use std::fs;
 use std::io::Read as _;
@@ -11,8 +13,9 @@ use jiff::Timestamp;
 
 use crate::complaint::codes::CodeLists;
 use crate::limits;
-use crate::tak::{Finding, Hierarchy, Severity, Source, Table, UnitFiles};
-use crate::telemetry::Chain;
+use crate::tak::{Finding, Severity, Source, Table};
+
+pub use tree::{Tree, TreeState};
 
 /// The subfolder of code lists.
 const CODE_LISTS: &str = "code-lists";
@@ -34,26 +37,6 @@ pub struct Reading {
     /// are named. It is in the table; a fault in it is also an error among the findings, and yet the
     /// rest of the configuration can be used.
     pub tree: Option<Result<Tree, String>>,
-}
-
-/// What is known of an organisation tree that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    /// Units in it.
-    pub units: usize,
-    /// Of each file: its name, and its `endDate` as written.
-    pub dates: Vec<(String, String)>,
-    /// Rows of the files that are not in it.
-    pub skipped: usize,
-}
-
-/// How the organisation tree in use came to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TreeState {
-    /// The tree in use.
-    pub tree: Option<Tree>,
-    /// Why the newest files were not taken; the tree in use is then the one before.
-    pub fault: Option<(Timestamp, String)>,
 }
 
 /// Why nothing could be read.
@@ -162,17 +145,6 @@ impl Current {
     }
 }
 
-impl TreeState {
-    /// The state after a reading.
-    fn then(self, read: Option<Result<Tree, String>>, now: Timestamp) -> Self {
-        match read {
-            None => Self::default(),
-            Some(Ok(tree)) => Self { tree: Some(tree), fault: None },
-            Some(Err(why)) => Self { fault: Some((now, why)), ..self },
-        }
-    }
-}
-
 fn refused(folder: &Path, findings: Vec<Finding>) -> RoutingError {
     let errors = findings.iter().filter(|it| it.severity == Severity::Error).count();
     RoutingError::Refused { folder: folder.to_owned(), errors, findings }
@@ -215,7 +187,7 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
     if let Some(whole) = &mut routing {
         let files = whole.table.platform().hierarchy_files.clone();
         if !files.is_empty() {
-            let found = read_tree(folder, &files, &mut findings);
+            let found = tree::read(folder, &files, &mut findings);
             tree = Some(found.map(|(hierarchy, tree)| {
                 whole.table.set_hierarchy(hierarchy);
                 tree
@@ -223,62 +195,6 @@ pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
         }
     }
     Ok(Reading { routing, findings, tree })
-}
-
-/// Reads the organisation tree. What is wrong with it is told among the findings.
-fn read_tree(
-    folder: &Path,
-    files: &[String],
-    findings: &mut Vec<Finding>,
-) -> Result<(Hierarchy, Tree), String> {
-    let mut tell = |severity, file: &str, message, hint: &str| {
-        let hint = Some(hint.to_owned());
-        findings.push(Finding {
-            severity,
-            file: file.to_owned(),
-            line: 1,
-            column: 1,
-            message,
-            hint,
-        });
-    };
-    let read = || {
-        let root = folder.canonicalize().map_err(|error| error.to_string())?;
-        let sources: Result<Vec<Source>, String> =
-            files.iter().map(|name| unit_file(&root, name)).collect();
-        UnitFiles::read(&sources?).map_err(|error| Chain(&error).to_string())
-    };
-    let found = read().inspect_err(|why| {
-        let hint = "without it, addresses are looked for in the tree before it, or in none";
-        tell(Severity::Error, files.first().map_or("", |it| it), why.clone(), hint);
-    })?;
-    if let Some(first) = found.skipped.first() {
-        let message =
-            format!("{} rows are not in the tree; the first: {first}", found.skipped_count);
-        let hint = "a unit needs hsaIdentity and DN, and one place";
-        tell(Severity::Warning, files.first().map_or("", |it| it), message, hint);
-    }
-    let (units, skipped) = (found.hierarchy.units(), found.skipped_count);
-    Ok((found.hierarchy, Tree { units, dates: found.dates, skipped }))
-}
-
-/// One HSA unit file. A link that leads out of the folder is not followed.
-fn unit_file(root: &Path, name: &str) -> Result<Source, String> {
-    let unread = |why: &dyn fmt::Display| format!("the HSA unit file {name} cannot be read: {why}");
-    let real = root.join(name).canonicalize().map_err(|error| unread(&error))?;
-    if !real.starts_with(root) {
-        return Err(unread(&"it leads out of the folder"));
-    }
-    let file = fs::File::open(&real).map_err(|error| unread(&error))?;
-    let mut bytes = Vec::new();
-    file.take(limits::HSA_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unread(&error))?;
-    if bytes.len() as u64 > limits::HSA_FILE_BYTES_MAX {
-        return Err(unread(&format!("it is larger than {} bytes", limits::HSA_FILE_BYTES_MAX)));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| unread(&error.utf8_error()))?;
-    Ok(Source { name: name.to_owned(), text })
 }
 
 /// What tells a changed folder from an unchanged one without reading it: names, sizes and times.
@@ -338,6 +254,3 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(sources)
 }
-
-#[cfg(test)]
-mod tests;

@@ -200,6 +200,12 @@ impl Export {
             let dir = self.dir.display();
             return Err(Failed(format!("{dir} has errors; run `klagomal tak check {dir}`")));
         };
+        if let Some(url) = &self.gateway_url {
+            let host = url.parse::<http::Uri>().ok().and_then(|it| it.host().map(str::to_owned));
+            if host.is_none() || !url.starts_with("http") {
+                return Err(Failed(format!("--gateway-url is no URL: \"{url}\"")));
+            }
+        }
         let rows = Rows::new(&routing.table, self.gateway_url.as_deref());
         match (self.format, self.out) {
             (Format::Cache, None) => {
@@ -207,10 +213,11 @@ impl Export {
                 return Ok(ExitCode::SUCCESS);
             }
             (Format::Cache, Some(path)) => {
-                let text = rows.cache();
-                fs::write(&path, text).map_err(|error| {
-                    Failed(format!("{} cannot be written: {error}", path.display()))
-                })?;
+                let name = path.file_name().map(|it| it.to_string_lossy().into_owned());
+                let name = name.ok_or_else(|| Failed("--out names no file".to_owned()))?;
+                let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+                let file = Source { name, text: rows.cache() };
+                write_all(folder.unwrap_or(Path::new(".")), &[&file])?;
                 writeln!(out, "wrote {}", path.display())?;
             }
             (Format::Sokvagvalsinfo, None) => {
@@ -360,6 +367,10 @@ mod tests {
         assert_eq!(names(&to.path().join("x")).len(), 4);
         let (cache, done) = export(Format::Cache, None, Some("https://gw.se/".to_owned()));
         assert_eq!(done, Ok(ExitCode::SUCCESS));
+        let path = to.path().join("cache.xml");
+        let (told, _) = export(Format::Cache, Some(path.clone()), Some("https://gw.se/".into()));
+        assert!(told.starts_with("wrote "), "{told}");
+        assert_eq!(fs::read_to_string(path).unwrap(), cache);
         for name in ["routes.toml", "permissions.toml"] {
             fs::remove_file(folder.path().join(name)).unwrap();
         }
@@ -367,6 +378,8 @@ mod tests {
         assert_eq!(done, Ok(ExitCode::SUCCESS), "{told}");
         assert!(told.contains("7 routes of the complaint contracts stand here as units"), "{told}");
         assert!(told.contains("2 routes, 4 permissions and 0 systems; 0 rows"), "{told}");
+        let (_, done) = export(Format::Cache, None, Some("gw.se".to_owned()));
+        assert!(done.unwrap_err().contains("no URL"));
         let (_, done) = export(Format::Sokvagvalsinfo, None, None);
         assert!(done.unwrap_err().contains("--out"));
     }

@@ -330,3 +330,32 @@ fn what_an_import_writes_is_read_without_fault() {
     let again = import(&files, &folder, now()).unwrap();
     assert!(again.files.iter().all(|it| folder.contains(it)));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 300, failure_persistence: None, ..Default::default()
+    })]
+
+    /// Whatever a file has become on the way, reading it comes to an end, and what is written from
+    /// it can be read.
+    #[test]
+    fn a_damaged_file_is_refused_or_read(
+        which in 0..5usize,
+        at in 0..3000usize,
+        gone in 0..20usize,
+        put in "[ -~åÅ\\n\u{85}]{0,6}",
+    ) {
+        let files = [ROUTES_XML, PERMISSIONS_XML, COMPONENTS_XML, CACHE_XML, PUBLICATION];
+        let whole: Vec<char> = files[which].chars().collect();
+        let at = at % whole.len();
+        let rest = whole.iter().skip(at + gone);
+        let text: String = whole.iter().take(at).copied().chain(put.chars()).chain(rest.copied()).collect();
+        if let Ok(done) = import(&[source("in", &text)], &[], now()) {
+            let mut folder = done.files;
+            folder.push(source("base.toml", crate::tak::tests::BASE));
+            let found = Table::parse(&folder, now()).findings;
+            let errors: Vec<_> = found.iter().filter(|it| it.severity == Severity::Error).collect();
+            proptest::prop_assert!(errors.is_empty(), "{:#?} {:#?}", errors, folder);
+        }
+    }
+}
