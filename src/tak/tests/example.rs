@@ -108,7 +108,7 @@ fn an_explanation_names_every_row_that_was_tried() {
           2. county     99 Testlän: live (tak-config/units.toml:19)
           3. handling   "SE0000000000-VC3": system region-exempel as SE0000000000-KLAGOMAL: won (tak-config/units.toml:85)
           4. permission "SE0000000000-VC3": no row
-          5. permission "*" (standard): won (tak-config/permissions.toml:11)
+          5. permission "*" (standard): won (tak-config/permissions.toml:9)
         answer: allowed; kept for SE0000000000-VC3 (Testmottagningen Exempelby): system region-exempel as SE0000000000-KLAGOMAL
         configuration: GENERATION
     "#]].assert_eq(&ask(
