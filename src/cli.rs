@@ -7,6 +7,7 @@ mod send;
 mod serve;
 mod simulate;
 mod tak;
+mod tak_import;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

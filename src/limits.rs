@@ -330,3 +330,26 @@ pub const PLAN_NUMBERS_MAX: usize = 20;
 
 /// Changed calls listed in a plan; the rest are counted.
 pub const PLAN_ROWS_MAX: usize = 1000;
+// -- Routing data from elsewhere.
+
+/// Files of one import together. A national TAK (100 000 routes, 300 000 permissions) is about 180 MB
+/// as SOAP responses and 250 MB as a platform's cache file.
+pub const TAK_IMPORT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Rows of one import. The national platform has well below half a million.
+pub const TAK_IMPORT_ROWS_MAX: usize = 2_000_000;
+
+/// Files of one import: the four answers of a TAK, or the orders of some months.
+pub const TAK_IMPORT_FILES_MAX: usize = 1000;
+
+/// One HSA unit file. All of Sweden is about 100 MB.
+pub const HSA_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Units in an organisation tree. HSA has a few hundred thousand.
+pub const HSA_UNITS_MAX: usize = 2_000_000;
+
+/// HSA unit files of one tree: one from HSA, and a few with what it lacks.
+pub const HSA_FILES_MAX: usize = 16;
+
+/// Rows of an HSA unit file that are told as skipped; the rest are counted.
+pub const HSA_SKIPPED_SHOWN_MAX: usize = 100;

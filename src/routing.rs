@@ -5,6 +5,7 @@ pub mod decisions;
 mod folder;
 pub mod generations;
 pub mod picture;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use decisions::Counter;
 use folder::NotRead;
 pub use folder::{Content, fingerprint};
 use generations::{Because, GenerationError, Generations};
+pub use tree::{Tree, TreeState};
 
 /// A table, and the code lists beside it. Never changed; a reload makes a new one.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// The bytes that were read; absent when some could not be.
     pub content: Option<Content>,
+    /// The organisation tree that `[hierarchy]` names, or why there is none. Absent where no files
+    /// are named. It is in the table; a fault in it is also an error among the findings, and yet the
+    /// rest of the configuration can be used.
+    pub tree: Option<Result<Tree, String>>,
 }
 
 /// Why a folder is not in force.
@@ -118,6 +124,7 @@ struct Shared {
     since: Mutex<Timestamp>,
     /// What the newest change was refused for; `None` when the newest is in force.
     refused: Mutex<Option<Refused>>,
+    tree: Mutex<TreeState>,
     /// Held while the folder is read or written, so that nobody takes a half-written one.
     changing: Mutex<()>,
     generations: OnceLock<Generations>,
@@ -148,12 +155,13 @@ impl Current {
         folder: &Path,
         now: Timestamp,
     ) -> Result<(Self, Vec<Finding>, Content), RoutingError> {
-        let (routing, findings, content) = good(folder, now)?;
+        let Good { routing, findings, content, tree } = good(folder, now)?;
         let shared = Shared {
             folder: folder.to_owned(),
             routing: ArcSwap::from_pointee(routing),
             since: Mutex::new(now),
             refused: Mutex::default(),
+            tree: Mutex::new(TreeState::default().then(tree, now)),
             changing: Mutex::default(),
             generations: OnceLock::new(),
             counter: Counter::default(),
@@ -202,6 +210,12 @@ impl Current {
         lock(&self.shared.refused).clone()
     }
 
+    /// The organisation tree in use, and why the newest one is not where it is not.
+    #[must_use]
+    pub fn tree(&self) -> TreeState {
+        lock(&self.shared.tree).clone()
+    }
+
     /// The folder it is read from.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -236,21 +250,29 @@ impl Current {
     }
 
     fn take(&self, now: Timestamp) -> Result<bool, RoutingError> {
-        let outcome = good(&self.shared.folder, now).and_then(|(routing, _, content)| {
+        let outcome = good(&self.shared.folder, now).and_then(|good| {
+            let Good { routing, content, tree, .. } = good;
             let new = routing.table.generation() != self.get().table.generation();
             if let Some(generations) = self.generations().filter(|_| new) {
                 generations
                     .keep(&content, &self.shared.folder, now, Because::Taken)
                     .map_err(RoutingError::NotKept)?;
             }
-            Ok((routing, new))
+            Ok((routing, tree, new))
         });
         let mut last = lock(&self.shared.refused);
         match outcome {
-            Ok((routing, new)) => {
+            Ok((mut routing, tree, new)) => {
                 *last = None;
+                if let Some(Err(why)) = &tree {
+                    tracing::error!("{why}; the organisation tree before it stays in use");
+                    routing.table.set_hierarchy(self.get().table.hierarchy().clone());
+                }
+                let mut state = lock(&self.shared.tree);
+                *state = std::mem::take(&mut *state).then(tree, now);
+                // Also without another generation: the organisation tree is no part of it.
+                self.shared.routing.store(Arc::new(routing));
                 if new {
-                    self.shared.routing.store(Arc::new(routing));
                     *lock(&self.shared.since) = now;
                 }
                 Ok(new)
@@ -330,11 +352,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A folder without errors.
-fn good(folder: &Path, now: Timestamp) -> Result<(Routing, Vec<Finding>, Content), RoutingError> {
-    let Reading { routing, findings, content } = read(folder, now)?;
+/// A folder that can be in force.
+struct Good {
+    routing: Routing,
+    findings: Vec<Finding>,
+    content: Content,
+    tree: Option<Result<Tree, String>>,
+}
+
+fn good(folder: &Path, now: Timestamp) -> Result<Good, RoutingError> {
+    let Reading { routing, findings, content, tree } = read(folder, now)?;
     match routing.zip(content) {
-        Some((routing, content)) => Ok((routing, findings, content)),
+        Some((routing, content)) => Ok(Good { routing, findings, content, tree }),
         None => Err(RoutingError::Refused { folder: folder.to_owned(), findings }),
     }
 }
@@ -371,20 +400,53 @@ fn lines(error: &RoutingError) -> Vec<String> {
 /// When the folder itself cannot be read; what is wrong in it is among the findings.
 pub fn read(folder: &Path, now: Timestamp) -> Result<Reading, RoutingError> {
     match Content::read(folder) {
-        Ok(content) => Ok(check(content, now)),
-        Err(NotRead::Files(findings)) => Ok(Reading { routing: None, findings, content: None }),
+        Ok(content) => Ok(with_tree(check(content, now), folder)),
+        Err(NotRead::Files(findings)) => {
+            Ok(Reading { routing: None, findings, content: None, tree: None })
+        }
         Err(NotRead::Folder(cause)) => {
             Err(RoutingError::Folder { folder: folder.to_owned(), cause })
         }
     }
 }
 
-/// Checks what was read.
+/// The texts of a folder, whatever they say: for what adds to them.
+///
+/// # Errors
+/// When the folder or a file in it cannot be read.
+pub fn sources(folder: &Path) -> Result<Vec<Source>, RoutingError> {
+    let refused = |findings| RoutingError::Refused { folder: folder.to_owned(), findings };
+    match Content::read(folder) {
+        Ok(content) => content.sources().map_err(refused),
+        Err(NotRead::Files(findings)) => Err(refused(findings)),
+        Err(NotRead::Folder(cause)) => {
+            Err(RoutingError::Folder { folder: folder.to_owned(), cause })
+        }
+    }
+}
+
+/// Reads the organisation tree that the configuration names.
+fn with_tree(mut reading: Reading, folder: &Path) -> Reading {
+    let Some(whole) = &mut reading.routing else { return reading };
+    let files = whole.table.platform().hierarchy_files.clone();
+    if !files.is_empty() {
+        let found = tree::read(folder, &files, &mut reading.findings);
+        reading.tree = Some(found.map(|(hierarchy, tree)| {
+            whole.table.set_hierarchy(hierarchy);
+            tree
+        }));
+    }
+    reading
+}
+
+/// Checks what was read, but for the organisation tree, which is no part of the content.
 #[must_use]
 pub fn check(content: Content, now: Timestamp) -> Reading {
     let sources = match content.clone().sources() {
         Ok(sources) => sources,
-        Err(findings) => return Reading { routing: None, findings, content: Some(content) },
+        Err(findings) => {
+            return Reading { routing: None, findings, content: Some(content), tree: None };
+        }
     };
     let prefix = format!("{}/", Source::CODE_LISTS);
     let lists = sources.iter().filter_map(|it| {
@@ -409,5 +471,5 @@ pub fn check(content: Content, now: Timestamp) -> Reading {
         }
     };
     let routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
-    Reading { routing, findings, content: Some(content) }
+    Reading { routing, findings, content: Some(content), tree: None }
 }

@@ -25,6 +25,8 @@ mod rows;
 mod values;
 
 pub mod diff;
+pub mod export;
+pub mod import;
 pub mod plan;
 pub mod report;
 
@@ -42,7 +44,7 @@ pub use decide::{Decision, Destination, Handling, Question, Row, Stage, Step, Ve
 pub use denial::{Denial, Missing};
 pub use explain::Explanation;
 pub use finding::{Finding, Place, Severity};
-pub use hierarchy::Hierarchy;
+pub use hierarchy::{Hierarchy, HierarchyError, UnitFiles};
 pub use model::{
     County, Delivery, HandlingPeriod, Method, Platform, Profile, Rate, Retry, System, Unit,
     WhenUnknown,
@@ -52,6 +54,8 @@ pub use planned::Planned;
 
 use crate::clock;
 use crate::id::HsaId;
+pub use rows::Filter;
+
 use names::{Name, Names};
 use rows::{Permission, Route};
 
@@ -181,6 +185,17 @@ impl Table {
     pub fn with_hierarchy(mut self, hierarchy: Hierarchy) -> Self {
         self.hierarchy = hierarchy;
         self
+    }
+
+    /// As [`Self::with_hierarchy`], in place.
+    pub fn set_hierarchy(&mut self, hierarchy: Hierarchy) {
+        self.hierarchy = hierarchy;
+    }
+
+    /// The organisation tree; empty where none is loaded.
+    #[must_use]
+    pub fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
     }
 
     /// The name of this content.

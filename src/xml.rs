@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+pub mod rows;
 pub mod shape;
 pub mod write;
 

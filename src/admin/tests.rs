@@ -10,10 +10,41 @@ use super::*;
 use crate::cases::fold::CaseFold;
 use crate::clock::SystemClock;
 use crate::complaint::command::Parties;
+use crate::routing::decisions::Recorded;
+use crate::routing::picture::{Change, Desk, Files, NoAnswer, OpenCases, Picture};
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, Settings};
 use crate::store::journal::memory::MemoryDisk;
 use crate::store::views::MemoryTable;
+
+/// Routing is asked about elsewhere.
+struct NoDesk;
+
+impl Desk for NoDesk {
+    fn picture(&self) -> Picture {
+        panic!("nobody asks")
+    }
+
+    fn reload(&self) -> Change {
+        panic!("nobody asks")
+    }
+
+    fn roll_back(&self, _: &str) -> Result<Change, NoAnswer> {
+        panic!("nobody asks")
+    }
+
+    fn files(&self) -> Result<Files, NoAnswer> {
+        panic!("nobody asks")
+    }
+
+    fn decisions(&self, _: usize) -> Result<Recorded, NoAnswer> {
+        panic!("nobody asks")
+    }
+
+    fn open_cases(&self) -> Result<Vec<OpenCases>, NoAnswer> {
+        panic!("nobody asks")
+    }
+}
 
 struct Open {
     at: SocketAddr,
@@ -45,6 +76,7 @@ async fn open() -> Open {
             reception: None,
             codes: Arc::default(),
         }),
+        routing: SharedDesk(Arc::new(NoDesk)),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, stop) = (listener.local_addr().unwrap(), CancellationToken::new());

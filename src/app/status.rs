@@ -27,6 +27,7 @@ pub(super) fn status(parts: &Parts) -> Value {
     let table = &routing.table;
     let health = parts.cases.engine().health();
     let refused = parts.routing.refused();
+    let tree = parts.routing.tree();
     let today = crate::clock::swedish_day(parts.clock.now());
     let live: Vec<&str> = table.live_counties(today).map(|county| county.code.as_str()).collect();
     json!({
@@ -50,6 +51,12 @@ pub(super) fn status(parts: &Parts) -> Value {
             "generation": table.generation().full(),
             "since": parts.routing.since(),
             "liveCounties": live,
+            "hierarchy": json!({
+                "units": tree.tree.as_ref().map(|it| it.units),
+                "dates": tree.tree.as_ref().map(|it| &it.dates),
+                "skipped": tree.tree.as_ref().map(|it| it.skipped),
+                "refused": tree.fault.map(|(at, why)| json!({ "at": at, "why": why })),
+            }),
             "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
         },
         "systems": systems(parts),

@@ -52,6 +52,8 @@ pub(super) enum Tak {
     },
     /// Return the folder to a configuration that was in force, byte for byte.
     Rollback(running::RollBack),
+    Import(super::tak_import::Import),
+    Export(super::tak_import::Export),
 }
 
 impl Tak {
@@ -64,6 +66,8 @@ impl Tak {
             Self::Status { at } => running::status(&at, out),
             Self::Reload { at } => running::reload(&at, out),
             Self::Rollback(back) => back.run(out),
+            Self::Import(import) => import.run(out),
+            Self::Export(export) => export.run(out),
         }
     }
 }

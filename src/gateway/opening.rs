@@ -70,7 +70,9 @@ impl Rest {
 impl Drop for Rest {
     fn drop(&mut self) {
         if let (Some(body), Some(left_over)) = (self.body.take(), self.left_over.take()) {
-            let rest = Self { body: Some(body), left: self.left, left_over: None };
+            // Nothing of it is kept, so the bound is another message's, not what this one had left.
+            let left = limits::MESSAGE_BYTES_MAX;
+            let rest = Self { body: Some(body), left, left_over: None };
             // Nobody waits for it where the call was cut off.
             left_over.send(rest).unwrap_or_default();
         }

@@ -192,11 +192,18 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Finding {
 #[must_use]
 pub fn fingerprint(folder: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
     let mut print = Vec::new();
-    for folder in [folder.to_owned(), folder.join(Source::CODE_LISTS)] {
+    // Code lists and HSA unit files may be in a subfolder each; names that begin with a dot are
+    // nobody's configuration.
+    let mut folders = vec![(folder.to_owned(), true)];
+    while let Some((folder, is_top)) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             // Through links, which is where a mounted configuration changes.
             let path = entry.path();
             let found = fs::metadata(&path).ok();
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if is_top && !hidden && found.as_ref().is_some_and(fs::Metadata::is_dir) {
+                folders.push((path.clone(), false));
+            }
             let size = found.as_ref().map_or(0, fs::Metadata::len);
             print.push((path, size, found.and_then(|it| it.modified().ok())));
         }

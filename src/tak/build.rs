@@ -70,6 +70,7 @@ fn platform(draft: &Draft) -> Option<Platform> {
         portal: it.portal.as_ref()?.value.clone(),
         onward: it.onward.as_ref().map(|it| it.value.clone()),
         place: it.place,
+        hierarchy_files: climbing.map(|it| it.files.clone()).unwrap_or_default(),
         delimiter_contracts: it.delimiter_contracts.clone(),
         delimiter_consumers: it.delimiter_consumers.clone(),
         climb_routes: climbing.map(|it| it.routes.clone()).unwrap_or_default(),

@@ -15,7 +15,7 @@ use super::model::{Climb, Delivery, Profile, Rate, Retry, WhenUnknown};
 use super::names::{Name, Names};
 use super::period::Days;
 use super::read::{Fields, Told};
-use super::rows::Permission;
+use super::rows::{Filter, Permission};
 use super::{Generation, Loaded, Source, build, check};
 use crate::id::HsaId;
 use crate::limits;
@@ -47,6 +47,7 @@ pub(super) struct PlatformDraft {
 
 #[derive(Debug)]
 pub(super) struct Climbing {
+    pub(super) files: Vec<String>,
     pub(super) routes: Climb,
     pub(super) permissions: Climb,
 }
@@ -175,7 +176,7 @@ const TOP: [&str; 7] = ["platform", "hierarchy", "system", "county", "unit", "ro
 
 impl Draft {
     /// Reads one file; false where it is not TOML.
-    fn read(&mut self, file: u16, text: &str, found: &mut Findings) -> bool {
+    pub(super) fn read(&mut self, file: u16, text: &str, found: &mut Findings) -> bool {
         let lines = Lines::of(file, text);
         let (table, faults) = DeTable::parse_recoverable(text);
         let before = found.len();
@@ -242,16 +243,34 @@ impl Draft {
     }
 
     fn read_climbing(&mut self, fields: &Fields<'_>, f: &mut Findings) {
-        fields.only(&["routes", "routes_except", "permissions", "permissions_except"], f);
+        let known = ["files", "routes", "routes_except", "permissions", "permissions_except"];
+        fields.only(&known, f);
         if self.climbing.is_some() {
             let hint = "keep one of them".to_owned();
             f.error(fields.place, "[hierarchy] is there twice".to_owned(), hint);
+        }
+        let files = fields.texts("files", f).unwrap_or_default();
+        let files: Vec<String> = files.iter().filter_map(|it| unit_file(it, f)).collect();
+        if !fields.has("files") {
+            f.warn(
+                fields.place,
+                "[hierarchy] names no files, so nothing is climbed".to_owned(),
+                "add files = [\"hsaunits.xml\"], or remove the table".to_owned(),
+            );
+        }
+        if files.len() > limits::HSA_FILES_MAX {
+            f.error(
+                fields.key_place("files"),
+                format!("\"files\" of [hierarchy] names {} files", files.len()),
+                format!("at most {} make one tree", limits::HSA_FILES_MAX),
+            );
         }
         let mut climb = |switch: &str, except: &str| Climb {
             enabled: fields.flag(switch, f).is_none_or(|it| it.value),
             except: lower(fields.texts(except, f)),
         };
         self.climbing = Some(Climbing {
+            files,
             routes: climb("routes", "routes_except"),
             permissions: climb("permissions", "permissions_except"),
         });
@@ -282,21 +301,80 @@ impl Draft {
     }
 
     fn permission(&mut self, fields: &Fields<'_>, f: &mut Findings) -> Option<Permission> {
-        fields.only(&["consumer", "contract", "logical_address", "from", "to"], f);
+        fields.only(&["consumer", "contract", "logical_address", "from", "to", "filter"], f);
         fields.require("consumer", f);
         let told = fields.text("consumer", f);
         let consumer = told.and_then(|it| consumer("consumer", fields.what, &it, f));
         let contract = contract(fields, f);
         let address = logical_address(fields, f);
         let days = fields.days(f);
+        let filters: Vec<Filter> =
+            fields.tables("filter", "filter", f).iter().filter_map(|it| filter(it, f)).collect();
         Some(Permission {
             consumer: self.names.give(consumer?.as_str()),
             contract: self.names.give(contract?),
             address: self.names.give(address?),
             days: days?,
             place: fields.place,
+            filters: (!filters.is_empty()).then(|| filters.into()),
         })
     }
+}
+
+/// The name of an HSA unit file: in the folder or in a subfolder of it, where a change is noticed.
+fn unit_file(it: &Told<&str>, f: &mut Findings) -> Option<String> {
+    let mut parts = it.value.split('/');
+    let is_name = |part: &str| {
+        !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0'])
+    };
+    if parts.clone().count() <= 2 && parts.all(is_name) {
+        return Some(it.value.to_owned());
+    }
+    f.error(
+        it.place,
+        format!("\"files\" of [hierarchy] cannot name \"{}\"", it.value),
+        "name a file in this folder or in a subfolder of it: \"hsa/hsaunits.xml\"".to_owned(),
+    );
+    None
+}
+
+/// One of `filter = [{ domain = "...", categorizations = ["..."] }]`.
+fn filter(fields: &Fields<'_>, f: &mut Findings) -> Option<Filter> {
+    fields.only(&["domain", "categorizations"], f);
+    let domain = fields.required_text("domain", f)?;
+    if !is_domain(domain.value) {
+        f.error(
+            domain.place,
+            format!("\"domain\" of filter is not a service domain: \"{}\"", domain.value),
+            "write it without white space, as riv:clinicalprocess:healthcond:description"
+                .to_owned(),
+        );
+        return None;
+    }
+    let mut categorizations = Vec::new();
+    for it in fields.texts("categorizations", f).unwrap_or_default() {
+        if !is_category(it.value) {
+            f.error(
+                it.place,
+                format!("a categorization of filter is not one: \"{}\"", it.value),
+                "write 1 to 255 characters with no white space around them".to_owned(),
+            );
+            return None;
+        }
+        categorizations.push(it.value.to_owned());
+    }
+    Some(Filter { domain: domain.value.to_owned(), categorizations })
+}
+
+/// TAK's own rule for a service domain.
+pub(super) fn is_domain(text: &str) -> bool {
+    is_category(text) && !text.contains(char::is_whitespace)
+}
+
+/// TAK's own rule for a category.
+pub(super) fn is_category(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=255).contains(&length) && text.trim() == text && !text.contains(char::is_control)
 }
 
 fn target(fields: &Fields<'_>, f: &mut Findings) -> Option<TargetDraft> {
@@ -352,8 +430,7 @@ fn not_toml(faults: &[toml::de::Error], lines: &Lines<'_>, before: usize, f: &mu
 /// A service contract's namespace, by TAK's own rule for its characters.
 fn contract<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str> {
     let it = fields.required_text("contract", f)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-    if !it.value.chars().all(plain) || it.value.len() > 255 {
+    if !is_contract(it.value) {
         f.error(
             it.place,
             format!("\"contract\" of {} is not a namespace: \"{}\"", fields.what, it.value),
@@ -374,11 +451,22 @@ fn contract<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str> {
     Some(it.value)
 }
 
+/// TAK's own rule for the characters of a contract's namespace.
+pub(super) fn is_contract(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+    (1..=255).contains(&text.len()) && text.chars().all(plain)
+}
+
+/// `*`, or TAK's own rule for the characters of a logical address.
+pub(super) fn is_logical_address(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    text == "*" || ((1..=255).contains(&text.len()) && text.chars().all(plain))
+}
+
 /// `*`, or a logical address by TAK's own rule for its characters.
 fn logical_address<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str> {
     let it = fields.required_text("logical_address", f)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    if it.value == "*" || (it.value.chars().all(plain) && it.value.len() <= 255) {
+    if is_logical_address(it.value) {
         return Some(it.value);
     }
     f.error(

@@ -1,6 +1,11 @@
 //! The organisation tree that routing may climb, from the unit file of HSA.
 
+mod units;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use units::{HierarchyError, UnitFiles};
 
 use crate::id::HsaId;
 use crate::limits;
@@ -12,14 +17,20 @@ const ROOT: &str = "SE";
 /// `SE`, as on the national platform. Empty, it is not climbed at all.
 #[derive(Debug, Default, Clone)]
 pub struct Hierarchy {
-    parents: BTreeMap<HsaId, HsaId>,
+    parents: Arc<BTreeMap<HsaId, HsaId>>,
 }
 
 impl Hierarchy {
     /// From child to parent, as the reader of the HSA unit file gives it.
     #[must_use]
     pub fn new(parents: BTreeMap<HsaId, HsaId>) -> Self {
-        Self { parents }
+        Self { parents: Arc::new(parents) }
+    }
+
+    /// How many units are in it.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.parents.len()
     }
 
     /// Whether there is anything to climb.

@@ -27,6 +27,8 @@ pub struct Platform {
     pub onward: Option<String>,
     /// Where it is configured.
     pub place: Place,
+    /// HSA unit files in the routing folder that make the organisation tree, the master first.
+    pub hierarchy_files: Vec<String>,
     /// Contracts that may be called with `A#B` addresses; empty means all. Lower case.
     pub(super) delimiter_contracts: Vec<String>,
     /// Callers that may use `A#B` addresses; empty means all.

@@ -49,6 +49,18 @@ pub(super) struct Permission {
     pub(super) consumer: Name,
     pub(super) days: Days,
     pub(super) place: Place,
+    /// What the registry shows of the row; it takes no part in decisions.
+    pub(super) filters: Option<Arc<[Filter]>>,
+}
+
+/// What a permission is limited to at the receiver (TAK: filter): for registries to show, as the
+/// contract says; a call is not decided by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Filter {
+    /// A service domain, as `riv:clinicalprocess:healthcond:description`.
+    pub domain: String,
+    /// Categorizations within it; empty means all.
+    pub categorizations: Vec<String>,
 }
 
 impl Permission {

@@ -19,7 +19,7 @@ const PING: &str = "urn:riv:itintegration:monitoring:PingForConfigurationRespond
 const CARE: &str = "urn:riv:example:case:SubmitCaseResponder:1";
 
 /// A folder about which nothing is to be said.
-const BASE: &str = r#"
+pub(super) const BASE: &str = r#"
 [platform]
 hsa_id = "SE0000000000-GATEWAY"
 instance = "klagomal-test"

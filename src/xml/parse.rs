@@ -173,7 +173,7 @@ impl Tree<'_> {
     }
 }
 
-fn attributes(
+pub(super) fn attributes(
     start: &BytesStart<'_>,
     resolver: &NamespaceResolver,
     at: usize,
@@ -257,7 +257,7 @@ type Form = fn(&str) -> bool;
 
 /// Whether the text is an XML declaration: version 1.something, then perhaps encoding, then perhaps
 /// standalone. quick-xml takes anything between the marks.
-fn is_declaration(text: &str) -> bool {
+pub(super) fn is_declaration(text: &str) -> bool {
     let inside = text.strip_prefix("<?xml").and_then(|rest| rest.strip_suffix("?>"));
     let Some(inside) = inside.filter(|it| is_spaced(it)) else { return false };
     let mut rest = inside;
@@ -299,7 +299,7 @@ const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {
+pub(super) fn resolve(reference: &BytesRef<'_>, at: usize) -> Result<char, XmlError> {
     if reference.is_char_ref() {
         let found = reference.resolve_char_ref().map_err(|_| XmlError::Character(at))?;
         return found.filter(|it| is_xml_char(*it)).ok_or(XmlError::Character(at));
@@ -328,7 +328,7 @@ fn what(error: &quick_xml::Error) -> &'static str {
     "felaktig uppmärkning"
 }
 
-fn check_name(prefix: &str, local: &str, at: usize) -> Result<(), XmlError> {
+pub(super) fn check_name(prefix: &str, local: &str, at: usize) -> Result<(), XmlError> {
     let good = is_nc_name(local) && (prefix.is_empty() || is_nc_name(prefix));
     if !good || prefix.len() + local.len() > limits::XML_NAME_BYTES_MAX {
         return Err(XmlError::Name(at));
@@ -370,7 +370,7 @@ pub fn is_xml_text(text: &str) -> bool {
 }
 
 /// Where the first illegal character stands.
-fn illegal_char(text: &str) -> Option<usize> {
+pub(super) fn illegal_char(text: &str) -> Option<usize> {
     // Two passes over bytes, each of which the compiler can do many at a time, instead of one over
     // characters: U+FFFE and U+FFFF are EF BF BE and EF BF BF.
     let bytes = text.as_bytes();
@@ -381,6 +381,6 @@ fn illegal_char(text: &str) -> Option<usize> {
     text.char_indices().find(|(_, c)| !is_xml_char(*c)).map(|(at, _)| at)
 }
 
-fn offset(position: u64) -> usize {
+pub(super) fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }

@@ -545,3 +545,37 @@ fn findings_are_written_for_a_person_and_for_a_program() {
     assert_eq!(json["findings"][0]["line"], 1);
     assert_eq!(report::summary(&[]), "nothing found");
 }
+
+#[test]
+fn a_filter_is_a_service_domain_and_its_categories() {
+    let with = |filter: &str| {
+        let row = permission("1177", PROCESS_COMPLAINT, "*");
+        format!("{row}filter = {filter}\n")
+    };
+    found(
+        &with("[{ domain = \"riv:a\" }, { domain = \"riv:b\", categorizations = [\"x y\"] }]"),
+        &[],
+    );
+    found(
+        &with("[{ domain = ¤\"a b\" }]"),
+        &[(Error, "not a service domain", "without white space")],
+    );
+    found(
+        &with("[{ domain = \"a\", categorizations = [\"b\", ¤\" c\"] }]"),
+        &[(Error, "a categorization", "no white space around")],
+    );
+    found(&with("[¤{ categorizations = [] }]"), &[(Error, "has no \"domain\"", "add domain")]);
+    found(
+        &with("[{ ¤domian = \"a\", domain = \"a\" }]"),
+        &[(Error, "no key \"domian\"", "\"domain\"")],
+    );
+}
+
+#[test]
+fn unit_files_are_named_inside_the_folder() {
+    found("[hierarchy]\nfiles = [\"units.xml\", \"hsa/units.xml\"]\n", &[]);
+    found(
+        "[hierarchy]\nfiles = [¤\"../units.xml\", ¤\"/units.xml\"]\n",
+        &[(Error, "cannot name \"../", "in this folder"), (Error, "cannot name \"/u", "")],
+    );
+}
