@@ -259,3 +259,18 @@ pub const SIMULATOR_INBOX_MAX: usize = 10_000;
 /// How long the sender of a refused message may go on sending it, so that it hears the refusal: a
 /// message of the largest size over a fast line.
 pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+// -- Backup and audit.
+
+/// A backup's manifest: about 150 bytes for each 64 MB of journal.
+pub const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Files that a check remembers to have looked at, at about 100 bytes each; what is named again
+/// after that is looked at again.
+pub const AUDIT_FILES_REMEMBERED: usize = 1_000_000;
+
+/// Registration numbers listed with one damaged part.
+pub const AUDIT_NUMBERS_MAX: usize = 100;
+
+/// How long an operator's command waits for a backup: a terabyte over a slow disk.
+pub const BACKUP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);

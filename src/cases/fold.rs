@@ -33,7 +33,7 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
-        let record: Record = decode(payload)?;
+        let record = Record::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
         views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
@@ -44,7 +44,8 @@ impl Fold for CaseFold {
                 move_item(views, *item, ItemState::after(outcome, record.at))
             }
             Event::Decided { item, decision, reason } => {
-                move_item(views, *item, decided(*decision, record.at, reason))
+                let state = decided(views, *item, *decision, (record.at, reason))?;
+                move_item(views, *item, state)
             }
             Event::Opened(_)
             | Event::Supplemented { .. }
@@ -201,14 +202,26 @@ const fn final_time(state: &ItemState) -> Timestamp {
     }
 }
 
-fn decided(decision: Decision, at: Timestamp, reason: &str) -> ItemState {
+fn decided(
+    views: &ViewWriter<'_>,
+    id: ItemId,
+    decision: Decision,
+    (at, reason): (Timestamp, &str),
+) -> Result<ItemState, FoldError> {
     let why = reason.to_owned();
-    match decision {
-        Decision::Retry => ItemState::Due { at, why: Some(why) },
+    Ok(match decision {
+        Decision::Retry if is_first(views, id)? => ItemState::Due { at, why: Some(why) },
+        // Released behind another of its case: it goes when that one is done with.
+        Decision::Retry => ItemState::Waiting,
         Decision::Hold => ItemState::Held { at, why },
         Decision::MarkDelivered => ItemState::Delivered { at },
         Decision::Discard => ItemState::Discarded { at, why },
-    }
+    })
+}
+
+fn is_first(views: &ViewWriter<'_>, id: ItemId) -> Result<bool, FoldError> {
+    let Some(item) = read::<Item>(views, &key::item(id))? else { return Ok(true) };
+    Ok(head_of(views, &item.to, &item.case)?.is_none_or(|head| head == id))
 }
 
 /// The time index holds what time brings on; the list of what stands still, what needs a person.

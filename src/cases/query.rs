@@ -10,7 +10,7 @@ use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
 
-use super::record::{Item, Record};
+use super::record::{Item, Record, RecordError};
 use super::{Cases, fold, key};
 
 /// Why something could not be read.
@@ -29,6 +29,13 @@ pub enum QueryError {
     /// A record is asked for that is not one of the case's.
     #[error("record {0} is not one of the case's")]
     NotOfCase(u64),
+    /// A record is none that this program can read.
+    #[error("record {seq} cannot be understood")]
+    Unknown {
+        seq: u64,
+        #[source]
+        source: RecordError,
+    },
     /// A stored value has another form than this program knows.
     #[error("a stored value has another form than expected")]
     Form(#[source] serde_json::Error),
@@ -131,7 +138,7 @@ impl Cases {
             .engine
             .read(position)
             .map_err(|source| QueryError::Record { seq: position.seq, source })?;
-        serde_json::from_slice(&bytes).map_err(QueryError::Form)
+        Record::read(&bytes).map_err(|source| QueryError::Unknown { seq: position.seq, source })
     }
 }
 
