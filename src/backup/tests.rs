@@ -12,8 +12,11 @@ use super::make::{Made, Source, Wanted, make};
 use super::manifest::{Head, Manifest};
 use super::restore::{restore, verify};
 use super::{BackupError, tree};
+use crate::cases::fold::CaseFold;
 use crate::cases::record::RECORD_VERSION;
+use crate::clock::SystemClock;
 use crate::store::blobs::Blobs;
+use crate::store::engine::{Engine, Settings};
 use crate::store::journal::Journal;
 use crate::store::journal::disk::FolderDisk;
 
@@ -73,7 +76,7 @@ impl Store {
     fn case(&mut self, n: u64) {
         let files = self.file(&format!("fil {n} ").repeat(20));
         let number = number(n);
-        let complaint = crate::backup::tests::complaint(files);
+        let complaint = complaint(files);
         self.append(&record(
             n,
             &serde_json::json!({
@@ -117,8 +120,14 @@ fn record(case: u64, event: &serde_json::Value) -> serde_json::Value {
 }
 
 fn complaint(attachments: serde_json::Value) -> serde_json::Value {
-    let text = include_str!("tests/complaint.json");
-    let mut complaint: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut complaint = serde_json::json!({
+        "submitted": "2026-03-01T08:59:00Z", "event_date": "2026-02-16",
+        "recipient": {
+            "kind": "CARE_PROVIDER", "unit": { "hsa_id": "SE0000000000-VC1" }, "county": "99",
+        },
+        "description": "PÅHITTAT ÄRENDE", "reply_wish": { "wanted": true, "channel": "INBOX" },
+        "complainant": { "relation": "PATIENT" }, "experienced_problems": [], "remarks": [],
+    });
     complaint["attachments"] = attachments;
     complaint
 }
@@ -258,6 +267,10 @@ fn a_record_of_a_later_form_is_refused_with_both_numbers() {
     let error = audit::verify(&store.path(), None, false).unwrap_err();
     let text = crate::telemetry::Chain(&error).to_string();
     let said = format!("form {}, this program reads up to {RECORD_VERSION}", RECORD_VERSION + 1);
+    assert!(text.contains("record 3") && text.contains(&said), "{text}");
+    let settings = Settings { free_bytes_min: 0, ..Settings::new(store.path()) };
+    let opened = Engine::open(&settings, CaseFold, Arc::new(SystemClock)).unwrap_err();
+    let text = crate::telemetry::Chain(&opened).to_string();
     assert!(text.contains("record 3") && text.contains(&said), "{text}");
 }
 
