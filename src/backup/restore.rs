@@ -179,7 +179,7 @@ pub async fn first_start(cases: &Cases, dir: &Path) -> Result<Option<u64>, First
         let why = format!("it is damaged ({error}); restore again, into another folder");
         marker(BackupError::folder(&path, why))
     })?;
-    let reason = format!("restored from a backup of {}", read.backup);
+    let reason = format!("restored from a backup of {:.0}", read.backup);
     let held = cases.hold_letters(&reason).await.map_err(FirstStartError::Hold)?;
     fs::remove_file(&path)
         .and_then(|()| fs::File::open(dir)?.sync_all())

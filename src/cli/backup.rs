@@ -192,7 +192,10 @@ fn verify(dir: &Path, json: bool, out: &mut dyn Write) -> Outcome {
     }
     let Manifest { at, program, routing, .. } = &manifest;
     let generation = routing.generation.get(..12).unwrap_or(&routing.generation);
-    writeln!(out, "backup of {at}, made by klagomal {program}, routing generation {generation}")?;
+    writeln!(
+        out,
+        "backup of {at:.0}, made by klagomal {program}, routing generation {generation}"
+    )?;
     tell(&report, false, out)
 }
 
@@ -208,7 +211,7 @@ impl Restore {
         let Restored { store, backup, records, files, bytes, head, inbox_held } = restored;
         writeln!(
             out,
-            "{}: {records} records, {files} files, {} of the backup of {backup}\n  head {head}",
+            "{}: {records} records, {files} files, {} of the backup of {backup:.0}\n  head {head}",
             store.display(),
             size(bytes)
         )?;
