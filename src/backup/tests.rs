@@ -419,3 +419,91 @@ fn a_store_in_use_is_told_by_its_lock_and_one_that_was_is_free() {
     lock.lock().unwrap();
     assert_eq!(audit::user_of(&store.path()).unwrap().as_deref(), Some("4711"));
 }
+
+#[test]
+fn a_file_cut_anywhere_is_found_by_a_noted_head() {
+    let store = Store::with_cases(4);
+    let head = audited(&store.path()).head;
+    let all = files(&store.path());
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() };
+    proptest!(config, |(which in 0..all.len(), share in 0.0..1.0f64)| {
+        let path = &all[which];
+        let whole = fs::read(path).unwrap();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "any place will do"
+        )]
+        let length = (whole.len() as f64 * share) as usize;
+        fs::write(path, &whole[..length]).unwrap();
+        let report = audit::verify(&store.path(), Some(&head), false);
+        fs::write(path, &whole).unwrap();
+        prop_assert!(report.map_or(1, |it| it.damaged()) > 0, "{} cut at {length}", path.display());
+    });
+}
+
+#[test]
+fn what_was_never_acknowledged_is_no_damage_behind_a_closed_segment_and_told_at_the_end() {
+    let store = Store::with_cases(4);
+    let segments = files(&store.path().join("journal"));
+    let add = |path: &Path| {
+        let mut file = File::options().append(true).open(path).unwrap();
+        file.write_all(b"KLJr half a record").unwrap();
+    };
+    add(&segments[0]);
+    assert_eq!(audited(&store.path()).damage, vec![]);
+    add(segments.last().unwrap());
+    let report = audited(&store.path());
+    let [finding] = report.damage.as_slice() else { panic!("{:?}", report.damage) };
+    assert!(finding.what.contains("cut off by a crash"), "{finding}");
+    assert_eq!((report.records, report.head.seq), (8, 8));
+    // Somebody who appends may be in the middle of it.
+    assert_eq!(audit::verify(&store.path(), None, true).unwrap().damage, vec![]);
+}
+
+#[test]
+fn a_whole_record_that_was_put_in_place_of_another_breaks_the_chain() {
+    let (one, two) = (Store::with_cases(4), Store::with_cases(4));
+    let path = files(&one.path().join("journal"))[1].clone();
+    // A segment of another journal does not belong here at all.
+    fs::copy(files(&two.path().join("journal"))[1].clone(), &path).unwrap();
+    let error = audit::verify(&one.path(), None, false).unwrap_err();
+    let text = crate::telemetry::Chain(&error).to_string();
+    assert!(text.contains("belongs to another journal"), "{text}");
+}
+
+#[test]
+fn a_journal_forked_from_a_copy_is_found_where_the_two_part() {
+    let mut store = Store::with_cases(1);
+    store.back_up(&store.at("kopia"), None).unwrap();
+    let disk = Arc::new(FolderDisk::open(&store.at("kopia/journal")).unwrap());
+    let (mut fork, _) = Journal::open(disk, None, SEGMENT).unwrap();
+    for n in 2..6 {
+        fork.prepare().unwrap();
+        fork.stage(&serde_json::to_vec(&record(n, &withdrawn())).unwrap()).unwrap();
+        fork.commit().unwrap();
+    }
+    (2..6).for_each(|n| store.case(n));
+    let head = audited(&store.path()).head;
+    let report = audit::verify(&store.at("kopia"), Some(&head), false).unwrap();
+    assert!(report.damaged() > 0);
+    // Its last segment among the others of the first: whole frames, another chain.
+    let ours = files(&store.path().join("journal"));
+    for theirs in files(&store.at("kopia/journal")) {
+        let here = store.path().join("journal").join(theirs.file_name().unwrap());
+        if fs::read(&theirs).unwrap() == fs::read(ours.last().unwrap()).unwrap() || !here.exists() {
+            continue;
+        }
+        let whole = fs::read(&here).unwrap();
+        fs::copy(&theirs, &here).unwrap();
+        let report = audit::verify(&store.path(), Some(&head), false).unwrap();
+        assert!(report.damaged() > 0, "{}", here.display());
+        fs::write(&here, whole).unwrap();
+    }
+    assert_eq!(audited(&store.path()).damage, vec![]);
+}
+
+fn withdrawn() -> serde_json::Value {
+    serde_json::json!({ "kind": "withdrawn", "withdrawal": { "reason": null } })
+}

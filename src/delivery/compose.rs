@@ -318,7 +318,7 @@ fn onward(
     };
     let (message_id, sent) = match &record.incoming {
         Some(incoming) => (incoming.message_id.clone(), incoming.sent),
-        None => (own_message_id(cases, item), record.at),
+        None => (own_message_id(cases, item, record), record.at),
     };
     let message = ProcessComplaintHandling {
         message_id,
@@ -351,11 +351,13 @@ fn content_of(step: &Step) -> FromHandler {
     }
 }
 
-/// A step made here has no sender's id; its place in the journal is one that never comes again.
-fn own_message_id(cases: &Cases, item: &Item) -> Ii {
+/// A step made here has no sender's id. Its place in the journal comes again only in a store that was
+/// restored from a backup, and there at another time.
+fn own_message_id(cases: &Cases, item: &Item, record: &Record) -> Ii {
+    let at = record.at.as_millisecond();
     Ii {
         root: "1.2.752.129.2.1.2.1".to_owned(),
-        extension: Some(format!("{}:{}", cases.own(), item.id.seq)),
+        extension: Some(format!("{}:{}:{at}", cases.own(), item.id.seq)),
     }
 }
 
