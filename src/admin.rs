@@ -21,8 +21,11 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::BackupError;
+use crate::backup::make::{Made, Wanted};
 use crate::cases::outbox::OutboxError;
 use crate::cases::record::Item;
 use crate::cases::{Cases, Grounds, NotAccepted};
@@ -39,6 +42,9 @@ use steps::StepRequest;
 const ROWS_DEFAULT: usize = 100;
 const ROWS_MAX: usize = 10_000;
 
+/// Makes a backup of the store.
+pub type MakesBackup = dyn Fn(&Wanted) -> Result<Made, BackupError> + Send + Sync;
+
 /// What the program as a whole can tell and do; made where everything is put together.
 #[derive(Clone)]
 pub struct Controls {
@@ -51,6 +57,8 @@ pub struct Controls {
     pub grounds: Arc<dyn Fn() -> Grounds + Send + Sync>,
     /// Routing: its state, its changes and what it decided.
     pub routing: SharedDesk,
+    /// Makes a backup of the store. Blocks as long as that takes.
+    pub backup: Arc<MakesBackup>,
 }
 
 impl fmt::Debug for Controls {
@@ -63,6 +71,8 @@ impl fmt::Debug for Controls {
 struct Door {
     cases: Cases,
     controls: Controls,
+    /// Held while a backup is made.
+    backing_up: Arc<Semaphore>,
 }
 
 /// The door's routes.
@@ -84,8 +94,10 @@ fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
         .merge(routing::routes())
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request, next| in_time(call_time, request, next)))
+        // As long as the store is large: it has no bound in time, and ends with the gateway.
+        .route("/backup", post(back_up).layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX)))
         .layer(middleware::from_fn(own_users_only))
-        .with_state(Door { cases, controls })
+        .with_state(Door { cases, controls, backing_up: Arc::new(Semaphore::new(1)) })
 }
 
 /// Serves `router` on `listener` until `stop`; calls under way are then answered, for as long as
@@ -175,6 +187,30 @@ async fn reload(State(door): State<Door>) -> Response {
     match tokio::task::spawn_blocking(move || (controls.reload)()).await {
         Ok(lines) => Json(json!({ "reload": lines })).into_response(),
         Err(_) => Trouble::internal("the reload was cut off").into_response(),
+    }
+}
+
+async fn back_up(
+    State(door): State<Door>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Json<Made>, Trouble> {
+    let Ok(permit) = Arc::clone(&door.backing_up).try_acquire_owned() else {
+        let why = "a backup is being made already; wait for it";
+        return Err(Trouble::new(StatusCode::CONFLICT, why.to_owned()));
+    };
+    let make = Arc::clone(&door.controls.backup);
+    let made = tokio::task::spawn_blocking(move || {
+        let made = make(&wanted);
+        drop(permit);
+        made
+    });
+    match made.await {
+        Ok(Ok(made)) => Ok(Json(made)),
+        Ok(Err(error)) => {
+            let why = Chain(&error).to_string();
+            Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, format!("no backup: {why}")))
+        }
+        Err(_) => Err(Trouble::internal("the backup was cut off")),
     }
 }
 

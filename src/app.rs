@@ -15,6 +15,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::admin::{self, Controls};
+use crate::backup::BackupError;
+use crate::backup::make::{self, Made, Wanted};
+use crate::backup::restore::{self, FirstStartError};
 use crate::cases::Cases;
 use crate::cases::fold::CaseFold;
 use crate::clock::Clock;
@@ -46,6 +49,8 @@ pub enum StartError {
     Store(#[source] StoreError),
     #[error("the attachments")]
     Blobs(#[source] BlobError),
+    #[error("the first start of a restored store")]
+    Restored(#[source] FirstStartError),
     #[error("the doors")]
     Bind(#[source] listen::BindError),
 }
@@ -91,6 +96,13 @@ pub async fn start(
     let cases = open_store(&config, &routing, &clock)?;
     let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
     routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
+    let held = restore::first_start(&cases, &config.store.dir).await;
+    if let Some(held) = held.map_err(StartError::Restored)? {
+        tracing::warn!(
+            held,
+            "the store was restored: letters to the inbox are held; decide about each one"
+        );
+    }
     let outbound = config.outbound.clone();
     let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
     let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _);
@@ -224,21 +236,44 @@ async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToke
 }
 
 async fn serve_admin(parts: Parts, listener: TcpListener, stop: CancellationToken) {
-    let router = admin::router(parts.cases.clone(), controls(&parts));
+    let router = admin::router(parts.cases.clone(), controls(&parts, &stop));
     if let Err(error) = admin::serve(listener, router, stop).await {
         tracing::error!("the admin door is shut: {}", Chain(&error));
     }
 }
 
-fn controls(parts: &Parts) -> Controls {
+fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {
     let (one, two, three, four) = (parts.clone(), parts.clone(), parts.clone(), parts.clone());
+    let (five, stop) = (parts.clone(), stop.clone());
     Controls {
         not_ready: Arc::new(move || status::not_ready(&one)),
         status: Arc::new(move || status::status(&two)),
         reload: Arc::new(move || reload(&three)),
         grounds: Arc::new(move || gateway::grounds(&four.routing.get())),
         routing: SharedDesk(Arc::new(desk::RunningDesk(parts.clone()))),
+        backup: Arc::new(move |wanted| back_up(&five, &stop, wanted)),
     }
+}
+
+/// Makes a backup of the store; it ends early when the gateway stops.
+fn back_up(parts: &Parts, stop: &CancellationToken, wanted: &Wanted) -> Result<Made, BackupError> {
+    let generation = parts.routing.get().table.generation().full().to_string();
+    let made = make::make(
+        &make::Source {
+            store: &parts.config.store.dir,
+            reader: &parts.cases.engine().reader(),
+            routing: parts.routing.folder(),
+            generation: &generation,
+            now: parts.clock.now(),
+            stop: &|| stop.is_cancelled(),
+        },
+        wanted,
+    );
+    match &made {
+        Ok(made) => tracing::info!(records = made.records, files = made.files, "a backup is made"),
+        Err(error) => tracing::error!("a backup came to nothing: {}", Chain(error)),
+    }
+    made
 }
 
 /// Reads certificates, revocation lists and routing again; what came of it.

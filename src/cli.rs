@@ -1,6 +1,7 @@
 //! The commands and their exit codes: 0 done, 1 something is wrong, 2 the command line is.
 
 mod admin_door;
+mod backup;
 mod certs;
 mod demo;
 mod send;
@@ -43,6 +44,13 @@ enum Command {
     /// Read certificates, revocation lists and routing again, and show what a running gateway is.
     #[command(subcommand)]
     Gateway(admin_door::GatewayCommand),
+    /// Check that nothing in a store or a copy of it has been changed.
+    #[command(subcommand)]
+    Audit(backup::Audit),
+    /// Make a backup of a running store, through the admin door of its gateway.
+    Backup(backup::Backup),
+    /// Make a store of a backup, in a folder of its own.
+    Restore(backup::Restore),
     /// Make test certificates, or take one back.
     #[command(subcommand)]
     Certs(certs::Certs),
@@ -93,6 +101,9 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Cases(cases) => cases.run(out),
         Command::Outbox(outbox) => outbox.run(out),
         Command::Gateway(gateway) => gateway.run(out),
+        Command::Audit(audit) => audit.run(out),
+        Command::Backup(backup) => backup.run(out),
+        Command::Restore(restore) => restore.run(out),
         Command::Certs(certs) => certs.run(out),
         Command::Simulate(simulate) => simulate.run(out),
         Command::Send(send) => send.run(out),

@@ -28,6 +28,7 @@ pub mod routing;
 // Work: what we owe, and paying it.
 pub mod cases;
 pub mod delivery;
+pub mod backup;
 
 // Settings.
 pub mod config;

@@ -353,3 +353,18 @@ pub const HSA_FILES_MAX: usize = 16;
 
 /// Rows of an HSA unit file that are told as skipped; the rest are counted.
 pub const HSA_SKIPPED_SHOWN_MAX: usize = 100;
+
+// -- Backup and audit.
+
+/// A backup's manifest: about 150 bytes for each 64 MB of journal.
+pub const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Files that a check remembers to have looked at, at about 100 bytes each; what is named again
+/// after that is looked at again.
+pub const AUDIT_FILES_REMEMBERED: usize = 1_000_000;
+
+/// Registration numbers listed with one damaged part.
+pub const AUDIT_NUMBERS_MAX: usize = 100;
+
+/// How long an operator's command waits for a backup: a terabyte over a slow disk.
+pub const BACKUP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);

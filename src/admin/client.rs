@@ -27,12 +27,25 @@ pub enum ClientError {
 /// # Errors
 /// When nobody answers, or the gateway refuses.
 pub async fn call(url: &str, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    call_within(TIME_MAX, url, path, body).await
+}
+
+/// As [`call`], for what takes another time.
+///
+/// # Errors
+/// As [`call`].
+pub async fn call_within(
+    time: Duration,
+    url: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, ClientError> {
     let unreachable = |error: reqwest::Error| ClientError::NoGateway {
         url: url.to_owned(),
         cause: crate::telemetry::Chain(&error).to_string(),
     };
     let client =
-        reqwest::Client::builder().no_proxy().timeout(TIME_MAX).build().map_err(unreachable)?;
+        reqwest::Client::builder().no_proxy().timeout(time).build().map_err(unreachable)?;
     let request = match body {
         Some(body) => client
             .post(format!("{url}{path}"))

@@ -77,6 +77,7 @@ async fn open() -> Open {
             codes: Arc::default(),
         }),
         routing: SharedDesk(Arc::new(NoDesk)),
+        backup: Arc::new(|_| panic!("nobody asks")),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, stop) = (listener.local_addr().unwrap(), CancellationToken::new());

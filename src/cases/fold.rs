@@ -14,7 +14,7 @@ use crate::store::journal::Position;
 use crate::store::views::{Entry, Scan};
 
 use super::key;
-use super::record::{FormError, Item, ItemState, RECORD_VERSION, Receipt, Record};
+use super::record::{FormError, Item, ItemState, Receipt, Record};
 
 /// Bytes of one piece of a case; the views take values of at most 8 KiB.
 const CASE_PIECE_BYTES: usize = 8_000;
@@ -33,15 +33,7 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
-        let version: Version = decode(payload)?;
-        if version.v > RECORD_VERSION {
-            return Err(broken(format!(
-                "record {seq} was written by a newer version of this program (form {}, known up to \
-                 {RECORD_VERSION}); start that version, or a newer one",
-                version.v
-            )));
-        }
-        let record: Record = decode(payload)?;
+        let record = Record::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
         views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
@@ -52,7 +44,8 @@ impl Fold for CaseFold {
                 move_item(views, *item, ItemState::after(outcome, record.at), Moved::Tried)
             }
             Event::Decided { item, decision, reason } => {
-                move_item(views, *item, decided(*decision, record.at, reason), Moved::Turn)
+                let state = decided(views, *item, *decision, (record.at, reason))?;
+                move_item(views, *item, state, Moved::Turn)
             }
             Event::Opened(_)
             | Event::Supplemented { .. }
@@ -60,11 +53,6 @@ impl Fold for CaseFold {
             | Event::Handled { .. } => fold_case(seq, &record, views),
         }
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Version {
-    v: u16,
 }
 
 /// What moves an outgoing message.
@@ -253,14 +241,26 @@ const fn final_time(state: &ItemState) -> Timestamp {
     }
 }
 
-fn decided(decision: Decision, at: Timestamp, reason: &str) -> ItemState {
+fn decided(
+    views: &ViewWriter<'_>,
+    id: ItemId,
+    decision: Decision,
+    (at, reason): (Timestamp, &str),
+) -> Result<ItemState, FoldError> {
     let why = reason.to_owned();
-    match decision {
-        Decision::Retry => ItemState::Due { at, why: Some(why) },
+    Ok(match decision {
+        Decision::Retry if is_first(views, id)? => ItemState::Due { at, why: Some(why) },
+        // Released behind another of its case: it goes when that one is done with.
+        Decision::Retry => ItemState::Waiting,
         Decision::Hold => ItemState::Held { at, why },
         Decision::MarkDelivered => ItemState::Delivered { at },
         Decision::Discard => ItemState::Discarded { at, why },
-    }
+    })
+}
+
+fn is_first(views: &ViewWriter<'_>, id: ItemId) -> Result<bool, FoldError> {
+    let Some(item) = read::<Item>(views, &key::item(id))? else { return Ok(true) };
+    Ok(head_of(views, &item.to, &item.case)?.is_none_or(|head| head == id))
 }
 
 /// The time index holds what time brings on; the list of what stands still, what needs a person.
@@ -330,8 +330,4 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FoldError> {
 
 fn form(error: serde_json::Error) -> FoldError {
     FoldError::Record(Box::new(FormError::from(error)))
-}
-
-fn broken(what: String) -> FoldError {
-    FoldError::Record(what.into())
 }

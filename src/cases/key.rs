@@ -103,6 +103,12 @@ pub fn lane(to: &str, case: &Ii) -> Vec<u8> {
     key
 }
 
+/// Prefix of everything that is owed and not done with.
+#[must_use]
+pub fn lanes() -> Vec<u8> {
+    vec![b'l']
+}
+
 /// A place in a lane.
 #[must_use]
 pub fn lane_item(to: &str, case: &Ii, id: ItemId) -> Vec<u8> {

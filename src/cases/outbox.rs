@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::complaint::event::{Decision, Event, ItemId, Outcome};
+use crate::complaint::event::{Debt, Decision, Event, ItemId, Outcome};
 use crate::limits;
 use crate::store::engine::{SubmitError, Transaction};
+use crate::store::views::Scan;
 
 use super::query::{self, JobError, QueryError};
 use super::record::{Item, ItemState, RECORD_VERSION, Record};
@@ -42,6 +43,23 @@ pub enum OutboxError {
     NotNow { id: ItemId, state: &'static str },
     #[error("the store could not commit it")]
     Store(#[source] SubmitError<JobError>),
+}
+
+/// Why letters could not be held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// What is owed cannot be read.
+    #[error("reading what is owed")]
+    Read(#[from] QueryError),
+    /// One cannot be held.
+    #[error("holding one")]
+    Move(#[from] OutboxError),
+}
+
+/// A letter that may yet be sent, or of which nobody knows whether it was.
+fn is_loose_letter(item: &Item) -> bool {
+    let held = matches!(item.state, ItemState::Held { .. });
+    item.what == Debt::Letter && !held && !item.state.is_final()
 }
 
 impl Cases {
@@ -163,6 +181,41 @@ impl Cases {
             open.then_some(Event::Decided { item: id, decision, reason })
         })
         .await
+    }
+
+    /// Holds every letter to the inbox that is not done with and not held already, those that wait
+    /// behind another included. Only while nothing is being delivered. Gives how many.
+    ///
+    /// # Errors
+    /// When the views or the journal cannot be used.
+    pub async fn hold_letters(&self, reason: &str) -> Result<u64, HoldError> {
+        let mut held = 0;
+        let mut scan = Scan::prefix(key::lanes());
+        loop {
+            let rows = self.engine.scan(&scan).map_err(QueryError::Views)?;
+            for id in rows.iter().filter_map(|(row, _)| key::item_parts(row)) {
+                let Some(item) = self.item(id)?.filter(is_loose_letter) else { continue };
+                let reason = match &item.state {
+                    ItemState::Unknown { why, .. } | ItemState::Parked { why, .. } => {
+                        format!("{reason}; before it was {}: {why}", item.state.name())
+                    }
+                    ItemState::Leased { .. } => {
+                        format!("{reason}; it was being sent, and nobody knows whether it arrived")
+                    }
+                    ItemState::Waiting
+                    | ItemState::Due { .. }
+                    | ItemState::Delivered { .. }
+                    | ItemState::Unreachable { .. }
+                    | ItemState::Held { .. }
+                    | ItemState::Discarded { .. } => reason.to_owned(),
+                };
+                let event = Event::Decided { item: id, decision: Decision::Hold, reason };
+                self.move_item(id, move |item| is_loose_letter(item).then_some(event)).await?;
+                held += 1;
+            }
+            let Some((last, _)) = rows.into_iter().next_back() else { return Ok(held) };
+            scan = scan.after(last);
+        }
     }
 
     async fn move_item<F>(&self, id: ItemId, next: F) -> Result<Item, OutboxError>

@@ -11,7 +11,7 @@ use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
 
-use super::record::{FormError, Item, Record};
+use super::record::{FormError, Item, Record, RecordError};
 use super::{Cases, fold, key};
 
 /// Why something could not be read.
@@ -30,6 +30,13 @@ pub enum QueryError {
     /// A record is asked for that is not one of the case's.
     #[error("record {0} is not one of the case's")]
     NotOfCase(u64),
+    /// A record is none that this program can read.
+    #[error("record {seq} cannot be understood")]
+    Unknown {
+        seq: u64,
+        #[source]
+        source: RecordError,
+    },
     /// A stored value has another form than this program knows.
     #[error("a stored value has another form than expected")]
     Form(#[source] FormError),
@@ -181,7 +188,7 @@ impl Cases {
             .engine
             .read(position)
             .map_err(|source| QueryError::Record { seq: position.seq, source })?;
-        of_json(&bytes)
+        Record::read(&bytes).map_err(|source| QueryError::Unknown { seq: position.seq, source })
     }
 }
 

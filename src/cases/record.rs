@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::complaint::event::{Debt, Event, Incoming, ItemId, Outcome, Owed};
-use crate::complaint::message::{Ii, Remark};
+use crate::complaint::event::{Debt, Event, Incoming, ItemId, Outcome, Owed, Step};
+use crate::complaint::message::{Attachment, Ii, Remark};
 use crate::complaint::registration::RegistrationNumber;
 use crate::soap::Original;
 
@@ -34,6 +34,76 @@ pub struct Record {
     /// The message as it was received, for a relay that keeps every byte of its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+}
+
+/// Why the bytes of a record are none that this program can read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a later version of this program.
+    #[error(
+        "the record has form {found}, this program reads up to {RECORD_VERSION}; run the newer version"
+    )]
+    Newer {
+        /// The form that it says it has.
+        found: u16,
+    },
+    /// Not the form that it says it has.
+    #[error("the record has another form than expected")]
+    Form(#[source] FormError),
+}
+
+/// Only what says which form the rest has.
+#[derive(Deserialize)]
+struct Version {
+    v: u16,
+}
+
+impl Record {
+    /// Reads a record's payload.
+    ///
+    /// # Errors
+    /// When a later version wrote it, or it is no record.
+    pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
+        let read = serde_json::from_slice(payload);
+        // A later form may well look like this one: its number decides.
+        let version = match &read {
+            Ok(Self { v, .. }) => Some(*v),
+            Err(_) => serde_json::from_slice::<Version>(payload).ok().map(|it| it.v),
+        };
+        match version {
+            Some(found) if found > RECORD_VERSION => Err(RecordError::Newer { found }),
+            Some(_) | None => read.map_err(|error| RecordError::Form(error.into())),
+        }
+    }
+
+    /// The files that the record names: SHA-256 in lower-case hexadecimal, and bytes.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&str, u64)> {
+        let attached: &[Attachment] = match &self.event {
+            Event::Opened(opened) => &opened.complaint.attachments,
+            Event::Supplemented { supplement, .. } => &supplement.attachments,
+            Event::Handled { step, .. } => match step.as_ref() {
+                Step::PartialReply(it) => &it.attachments,
+                Step::Reply(it, _) => &it.attachments,
+                Step::Acknowledgement(_)
+                | Step::Question(_)
+                | Step::Transfer(_)
+                | Step::PlaceCorrection(_)
+                | Step::Closure(..) => &[],
+            },
+            Event::Withdrawn { .. }
+            | Event::Leased { .. }
+            | Event::Tried { .. }
+            | Event::Decided { .. } => &[],
+        };
+        let marks = self.original.iter().flat_map(|original| &original.marks);
+        let mut files: Vec<(&str, u64)> =
+            attached.iter().map(|it| (it.sha256.as_str(), it.bytes)).collect();
+        files.extend(marks.map(|it| (it.sha256.as_str(), it.bytes)));
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
 }
 
 /// What a repeated message is answered from.

@@ -67,6 +67,7 @@ impl ComposeError {
             Self::Case(
                 QueryError::Record { source: ReadError::Damaged(_), .. }
                 | QueryError::NotOfCase(_)
+                | QueryError::Unknown { .. }
                 | QueryError::Form(_),
             )
             | Self::NotTold
@@ -264,7 +265,7 @@ fn as_complaint(
         return Err(ComposeError::Kind);
     };
     Ok(ProcessComplaint {
-        message_id: own_message_id(cases, item),
+        message_id: own_message_id(cases, item, record),
         sent: incoming.sent,
         case_id: record.case.clone(),
         content: FromComplainant::Complaint(Box::new(opened.complaint.clone())),
@@ -355,7 +356,7 @@ fn onward(
         | Event::Decided { .. } => return Err(ComposeError::Kind),
     };
     let message = ProcessComplaintHandling {
-        message_id: own_message_id(cases, item),
+        message_id: own_message_id(cases, item, record),
         sent: record.incoming.as_ref().map_or(record.at, |incoming| incoming.sent),
         case_id: Some(record.case.clone()),
         handler,
@@ -385,12 +386,14 @@ fn content_of(step: &Step) -> FromHandler {
     }
 }
 
-/// A message that is ours is known by its place in the journal, which never comes again. Not by the
-/// id it came in with: ids are the sender's own, and two systems may use the same.
-fn own_message_id(cases: &Cases, item: &Item) -> Ii {
+/// A message that is ours is known by its place in the journal and the time of its record: the place
+/// comes again only in a store that was restored from a backup, and there at another time. Not by
+/// the id it came in with: ids are the sender's own, and two systems may use the same.
+fn own_message_id(cases: &Cases, item: &Item, record: &Record) -> Ii {
+    let at = record.at.as_millisecond();
     Ii {
         root: "1.2.752.129.2.1.2.1".to_owned(),
-        extension: Some(format!("{}:{}", cases.own(), item.id)),
+        extension: Some(format!("{}:{}:{at}", cases.own(), item.id)),
     }
 }
 

@@ -331,6 +331,12 @@ impl Engine {
         self.shared.reader.records(after)
     }
 
+    /// What reads the journal, for a copy of it.
+    #[must_use]
+    pub fn reader(&self) -> Arc<Reader> {
+        Arc::clone(&self.shared.reader)
+    }
+
     /// Checks every byte of the journal. Reads the whole disk: minutes for a large store.
     pub fn verify(&self) -> Result<Verdict, ReadError> {
         self.shared.reader.verify()

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use crate::limits;
 
 mod append;
+pub mod check;
+pub mod copy;
 pub mod disk;
 mod frame;
 pub mod memory;
@@ -72,6 +74,9 @@ pub enum DamageKind {
     Chain,
     /// Records that were on disk once and are not there now.
     Missing,
+    /// The last bytes are no whole record: a write that was cut off, which the next start cuts, or
+    /// damage to the last record. Only a check that changes nothing leaves it open.
+    Unfinished,
 }
 
 /// One damaged part of the journal.
@@ -96,6 +101,7 @@ impl std::fmt::Display for Damage {
             DamageKind::Head => "a damaged segment head",
             DamageKind::Chain => "a break in the chain of hashes",
             DamageKind::Missing => "records that are gone",
+            DamageKind::Unfinished => "an unfinished or damaged end",
         };
         let name = frame::segment_name(self.segment);
         write!(f, "{what} in {name} at bytes {} to {}", self.from, self.to)?;
@@ -188,6 +194,9 @@ pub enum JournalError {
          back, or remove the views"
     )]
     Elsewhere,
+    /// There is nothing to check.
+    #[error("no journal segment (*.klj) is there; name the folder of a store or of a backup")]
+    None,
     /// Both copies of the only head are gone, so no record can be told from noise.
     #[error(
         "the head of {}, the only segment, is unreadable; restore the file from a copy",
@@ -232,6 +241,12 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+}
+
+/// The file name of the segment that begins with record `first_seq`.
+#[must_use]
+pub fn segment_name(first_seq: u64) -> String {
+    frame::segment_name(first_seq)
 }
 
 fn file_end(file: &Arc<dyn disk::DiskFile>) -> Result<u64, JournalError> {

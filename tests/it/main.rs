@@ -14,6 +14,7 @@
 
 mod support;
 
+mod backup;
 mod campaign;
 mod certificates;
 mod clients;

@@ -43,6 +43,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 pub struct FolderDisk {
     folder: PathBuf,
     handle: File,
+    read_only: bool,
 }
 
 impl FolderDisk {
@@ -53,7 +54,19 @@ impl FolderDisk {
         if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { folder: folder.to_owned(), handle })
+        Ok(Self { folder: folder.to_owned(), handle, read_only: false })
+    }
+
+    /// Opens a `folder` that must exist, for looking only: nothing in it can be changed.
+    pub fn look(folder: &Path) -> io::Result<Self> {
+        Ok(Self { folder: folder.to_owned(), handle: File::open(folder)?, read_only: true })
+    }
+
+    fn may_change(&self) -> io::Result<()> {
+        match self.read_only {
+            true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -69,17 +82,20 @@ impl Disk for FolderDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.folder.join(name))?;
+        let path = self.folder.join(name);
+        let file = OpenOptions::new().read(true).write(!self.read_only).open(path)?;
         Ok(Arc::new(FolderFile(file)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.may_change()?;
         let path = self.folder.join(name);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(Arc::new(FolderFile(file)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         fs::remove_file(self.folder.join(name))
     }
 

@@ -59,6 +59,11 @@ impl Reader {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
     }
 
+    /// Each segment, and where what is on disk ends in it.
+    pub(super) fn ends(&self) -> BTreeMap<u64, u64> {
+        self.ends.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many segments there are.
     #[must_use]
     pub fn segments(&self) -> usize {
