@@ -10,11 +10,13 @@ mod line;
 mod opening;
 mod refusal;
 mod reply;
+mod served;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -51,6 +53,7 @@ pub struct Gateway {
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
     base_url: Option<String>,
     message_bytes_max: u64,
+    started: Timestamp,
 }
 
 impl Service for Gateway {
@@ -72,6 +75,8 @@ impl Service for Gateway {
 enum Decided {
     Forward(Route),
     Keep(Way),
+    /// A question to the gateway itself.
+    Answer,
 }
 
 /// What a call that was not refused came to.
@@ -111,6 +116,7 @@ impl Gateway {
         limits: &crate::config::Limits,
     ) -> Self {
         Self {
+            started: cases.now(),
             cases,
             routing,
             pools,
@@ -194,6 +200,13 @@ impl Gateway {
                 let passed = passing.pass(&*self.pools, place, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
             }
+            Decided::Answer => {
+                opening.head.check_understood()?;
+                let asked = served::receive(opening).await?;
+                let answer = served::answer(&asked, &self.cases, &routing, self.started)?;
+                "answered".clone_into(&mut line.outcome);
+                Ok(Outcome::Answer(answer))
+            }
             Decided::Keep(way) => {
                 opening.head.check_understood()?;
                 let message = self.receive(opening, way).await?;
@@ -244,6 +257,7 @@ impl Gateway {
             }
             Ok(Destination::Keep { unit, handling }) => Decided::Keep(Way::Unit(unit, handling)),
             Ok(Destination::Handling) => Decided::Keep(Way::Handling),
+            Ok(Destination::Answer) => Decided::Answer,
             Err(denial) => Decided::Keep(known_case(denial, &question, &routing.table)?),
         })
     }

@@ -19,6 +19,7 @@ mod hierarchy;
 mod model;
 mod names;
 mod period;
+mod reach;
 mod read;
 mod rows;
 mod values;

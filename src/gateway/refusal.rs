@@ -23,6 +23,10 @@ pub enum Refusal {
     /// VP015: well-formed, but not a message of the contract.
     #[error("not a message of the contract: {path}: {what}")]
     Malformed { path: String, what: String },
+    /// A question to the gateway itself without what it must have. No code: the text is the
+    /// contract's.
+    #[error("an argument is empty: {0}")]
+    Argument(&'static str),
     /// VP015: the body broke off, or came too slowly.
     #[error("the body did not come whole: {0}")]
     Body(String),
@@ -66,6 +70,7 @@ impl Refusal {
                 None => return None,
             },
             Self::Routing(denial) => denial.code(),
+            Self::Argument(_) => return None,
             Self::Malformed { .. } | Self::Body(_) => "VP015",
             Self::Producer { .. } => "VP009",
             Self::Unavailable(_) | Self::Overloaded | Self::Translation(_) => "VP012",
@@ -99,9 +104,11 @@ impl Refusal {
                 | Denial::NoUrl { .. }
                 | Denial::NoTable => FaultCode::Server,
             },
-            Self::Peer(_) | Self::Malformed { .. } | Self::Body(_) | Self::OriginalConsumer => {
-                FaultCode::Client
-            }
+            Self::Peer(_)
+            | Self::Malformed { .. }
+            | Self::Argument(_)
+            | Self::Body(_)
+            | Self::OriginalConsumer => FaultCode::Client,
             Self::Unavailable(_)
             | Self::Overloaded
             | Self::NotKept(_)
@@ -130,6 +137,7 @@ impl Refusal {
             Self::Malformed { path, what } => {
                 ("Meddelandet följer inte tjänstekontraktet.".to_owned(), format!("{path}: {what}"))
             }
+            Self::Argument(text) => ((*text).to_owned(), (*text).to_owned()),
             Self::Body(_) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
                 "Meddelandet kom inte fram helt.".to_owned(),

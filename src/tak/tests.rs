@@ -6,6 +6,7 @@ mod differences;
 mod example;
 mod faults;
 mod model;
+mod reach;
 mod remarks;
 mod size;
 
@@ -132,6 +133,7 @@ fn said(decision: &Decision) -> String {
             format!("{} {} {receiver}", unit.hsa_id, system.id.as_deref().unwrap())
         }
         Ok(Destination::Handling) => "handling".to_owned(),
+        Ok(Destination::Answer) => "answer".to_owned(),
         Ok(Destination::Forward { url, .. }) => url.to_string(),
         Err(denial) => denial.code().to_owned(),
     }
