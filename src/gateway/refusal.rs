@@ -14,6 +14,13 @@ pub enum Refusal {
     /// VP002: the connection's certificate does not (any longer) say who calls.
     #[error("the caller's certificate does not hold: {0}")]
     Peer(String),
+    /// VP011: behind the proxied door is somebody who is no proxy of ours.
+    #[error("{address} is not in [proxied] sources (told by {header})")]
+    NotListed {
+        address: String,
+        /// What told the address: a header, or the connection itself.
+        header: String,
+    },
     /// VP003, VP015, or SOAP's own codes.
     #[error("the message cannot be read")]
     Unreadable(#[from] ReadError),
@@ -64,6 +71,7 @@ impl Refusal {
     pub fn code(&self) -> Option<&'static str> {
         Some(match self {
             Self::Peer(_) => "VP002",
+            Self::NotListed { .. } => "VP011",
             Self::Unreadable(error) => match error.vp() {
                 Some(3) => "VP003",
                 Some(_) => "VP015",
@@ -105,6 +113,7 @@ impl Refusal {
                 | Denial::NoTable => FaultCode::Server,
             },
             Self::Peer(_)
+            | Self::NotListed { .. }
             | Self::Malformed { .. }
             | Self::Argument(_)
             | Self::Body(_)
@@ -124,6 +133,14 @@ impl Refusal {
             Self::Peer(why) => (
                 "Anroparens certifikat godtas inte. Kontrollera klientcertifikatet.".to_owned(),
                 why.clone(),
+            ),
+            Self::NotListed { address, header } => (
+                "Anropet kom inte genom en tillåten proxy. Anrop utanför TLS är inte tillåtna."
+                    .to_owned(),
+                format!(
+                    "Caller was not on the white list of accepted IP-addresses.  IP-address: \
+                     {address}. HTTP header that caused checking: {header}"
+                ),
             ),
             Self::Unreadable(ReadError::NoAddress) => (
                 "Logisk adress saknas i meddelandets huvud.".to_owned(),

@@ -23,4 +23,5 @@ mod fixtures;
 mod hostile;
 mod life;
 mod memory;
+mod proxied;
 mod schemas;
