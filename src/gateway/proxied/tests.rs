@@ -91,7 +91,10 @@ fn a_certificate_that_says_nothing_is_told_in_the_platforms_words() {
         (BEGIN, "Exception, unkown certificate type found in httpheader x-vp-auth-cert"),
         ("MII", "Exception occured parsing certificate in httpheader x-vp-auth-cert"),
         ("MII%2B", "Exception occured parsing certificate in httpheader x-vp-auth-cert"),
-        (&plain[..400], "Exception occured parsing certificate in httpheader x-vp-auth-cert"),
+        (
+            plain.get(..400).unwrap(),
+            "Exception occured parsing certificate in httpheader x-vp-auth-cert",
+        ),
         (&case.base64("no-hsa-id"), "No senderId found in Certificate"),
     ] {
         assert_eq!(case.with_certificate(value), format!("VP002 {expected}"), "{value}");
