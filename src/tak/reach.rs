@@ -32,14 +32,14 @@ impl Table {
             self.routes.iter().map(|it| self.names.text(it.contract)).collect();
         contracts.extend([PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING]);
         contracts.extend(served::ALL);
-        let mut found: Vec<String> = contracts
+        // A row may write a contract of ours in another case than we do.
+        let mut met = BTreeSet::new();
+        contracts
             .into_iter()
+            .filter(|it| met.insert(it.to_ascii_lowercase()))
             .filter(|it| self.is_reached(it, address, consumer, at))
             .map(str::to_owned)
-            .collect();
-        // A row may write a contract of ours in another case than we do.
-        found.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
-        found
+            .collect()
     }
 
     /// The addresses that `consumer` may call now with `contract`, each as it is configured. In order

@@ -102,4 +102,10 @@ fn the_gateway_answers_at_its_own_address_before_any_route_and_only_with_permiss
     assert_eq!(ask("S2", "SE9"), "https://localhost:1/");
     assert_eq!(addresses(&it, "SE0000000000-S2", PING), [own]);
     assert_eq!(addresses(&it, "SE0000000000-S3", PING), [""; 0]);
+    // A contract that a row writes in another case is told once.
+    let upper = rows.replace(PING, &PING.to_uppercase().replace("URN:RIV", "urn:riv"));
+    let sources = [source("a.toml", platform), source("b.toml", systems), source("c.toml", &upper)];
+    let it = Table::parse(&sources, noon()).table.unwrap();
+    assert_eq!(it.contracts_at("SE9", None, noon()).len(), 1);
+    assert_eq!(it.contracts_at(own, None, noon()).len(), 3);
 }
