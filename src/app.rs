@@ -23,7 +23,7 @@ use crate::cases::fold::CaseFold;
 use crate::clock::Clock;
 use crate::config::{Config, HsaIdAttribute};
 use crate::delivery::Delivery;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Proxy};
 use crate::limits;
 use crate::listen;
 use crate::routing::generations::{GenerationError, Generations};
@@ -62,6 +62,8 @@ pub struct Running {
     pub https: SocketAddr,
     /// Where the `admin` door listens.
     pub admin: SocketAddr,
+    /// Where the `proxied` door listens, if it is open.
+    pub proxied: Option<SocketAddr>,
     cases: Cases,
     doors: TaskTracker,
     work: TaskTracker,
@@ -115,6 +117,11 @@ async fn run(parts: Parts) -> Result<Running, StartError> {
         listen::bind(parts.config.server.https).await.map_err(StartError::Bind)?;
     let (admin, admin_address) =
         listen::bind(parts.config.server.admin).await.map_err(StartError::Bind)?;
+    let proxied = match parts.config.server.proxied {
+        Some(address) => Some(listen::bind(address).await.map_err(StartError::Bind)?),
+        None => None,
+    };
+    let proxied_address = proxied.as_ref().map(|(_, address)| *address);
     let (stop_doors, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let (doors, work) = (TaskTracker::new(), TaskTracker::new());
     let kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
@@ -124,18 +131,25 @@ async fn run(parts: Parts) -> Result<Running, StartError> {
     work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
     work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
-    doors.spawn(serve_https(parts.clone(), https, stop_doors.clone()));
+    let gateway = gateway_of(&parts);
+    if let Some((listener, _)) = proxied {
+        let gateway = gateway.behind(proxy(&parts));
+        doors.spawn(serve_riv_ta(parts.clone(), listener, false, gateway, stop_doors.clone()));
+    }
+    doors.spawn(serve_riv_ta(parts.clone(), https, true, gateway, stop_doors.clone()));
     doors.spawn(serve_admin(parts.clone(), admin, stop_doors.clone()));
     doors.close();
     work.close();
     tracing::info!(
         https = %https_address, admin = %admin_address,
+        proxied = proxied_address.map(tracing::field::display),
         generation = %parts.routing.get().table.generation(), "the gateway is up"
     );
     let cases = parts.cases.clone();
     Ok(Running {
         https: https_address,
         admin: admin_address,
+        proxied: proxied_address,
         cases,
         doors,
         work,
@@ -184,13 +198,17 @@ fn tls_settings(config: &Config) -> tls::Settings {
     let mut settings =
         tls::Settings::new(&config.tls.certificate, &config.tls.key, &config.tls.trust);
     settings.lists.clone_from(&config.tls.crl);
-    settings.attribute = match config.tls.hsa_id_attribute {
+    settings.attribute = attribute(config);
+    settings
+}
+
+fn attribute(config: &Config) -> tls::Attribute {
+    match config.tls.hsa_id_attribute {
         HsaIdAttribute::SerialNumber => tls::Attribute::default(),
         HsaIdAttribute::OrganizationalUnit => {
             "OU".parse().unwrap_or_else(|_| tls::Attribute::default())
         }
-    };
-    settings
+    }
 }
 
 fn open_store(
@@ -221,15 +239,33 @@ fn tell_findings(findings: &[Finding]) {
     }
 }
 
-async fn serve_https(parts: Parts, listener: TcpListener, stop: CancellationToken) {
+fn gateway_of(parts: &Parts) -> Gateway {
     let base_url = parts.config.public.base_url.clone();
     let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
     let pools = Arc::clone(&parts.connections) as _;
-    let gateway = Gateway::new(cases, routing, pools, base_url, &parts.config.limits);
-    let mut settings = listen::Settings::new("https");
+    Gateway::new(cases, routing, pools, base_url, &parts.config.limits)
+}
+
+fn proxy(parts: &Parts) -> Proxy {
+    let settings = parts.config.proxied.clone();
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    Proxy::new(settings, attribute(&parts.config))
+}
+
+/// The `https` door, or without TLS the `proxied` one.
+async fn serve_riv_ta(
+    parts: Parts,
+    listener: TcpListener,
+    secure: bool,
+    gateway: Gateway,
+    stop: CancellationToken,
+) {
+    let mut settings = listen::Settings::new(if secure { "https" } else { "proxied" });
     settings.connections_max = parts.config.limits.connections;
-    let stopped =
-        listen::serve(listener, Some(Arc::clone(&parts.tls)), settings, gateway, stop).await;
+    let tls = secure.then(|| Arc::clone(&parts.tls));
+    let stopped = listen::serve(listener, tls, settings, gateway, stop).await;
     if stopped.cut > 0 {
         tracing::warn!(cut = stopped.cut, "calls were cut off at the stop");
     }

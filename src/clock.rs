@@ -1,8 +1,8 @@
 //! The only place that knows the time: Swedish local days and stamps, and where "now" comes from.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime};
@@ -52,7 +52,10 @@ impl Clock for HandClock {
 /// Swedish local time: RIV TA timestamps and routing days carry no zone and mean this one.
 #[must_use]
 pub fn swedish() -> TimeZone {
-    TimeZone::get("Europe/Stockholm").unwrap_or(TimeZone::UTC)
+    // Every routing decision asks: looked up once, as that takes a lock.
+    static ZONE: LazyLock<TimeZone> =
+        LazyLock::new(|| TimeZone::get("Europe/Stockholm").unwrap_or(TimeZone::UTC));
+    ZONE.clone()
 }
 
 /// The Swedish local day that `at` falls on.

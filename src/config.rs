@@ -1,8 +1,10 @@
 //! The settings of the process: one file, read whole, checked whole, told whole.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::limits;
 use crate::telemetry;
@@ -18,6 +20,8 @@ mod document;
 pub struct Config {
     /// Doors.
     pub server: Server,
+    /// Whom the `proxied` door listens to, and what it is told.
+    pub proxied: Proxied,
     /// Mutual TLS on the `https` door.
     pub tls: Tls,
     /// Where what was accepted is kept.
@@ -41,6 +45,30 @@ pub struct Server {
     pub https: SocketAddr,
     /// Health, metrics and operator commands; never a wildcard address.
     pub admin: SocketAddr,
+    /// RIV TA in the clear, behind a proxy that ends TLS. `None`: shut.
+    pub proxied: Option<SocketAddr>,
+}
+
+/// The `proxied` door: whom it listens to, and in which headers the proxy tells what it knows. Names
+/// of headers are kept as written, as faults repeat them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxied {
+    /// The networks whose addresses may call.
+    pub sources: Vec<IpNet>,
+    /// What of `sources` was written as the beginning of an address, and how it was read.
+    pub warnings: Vec<String>,
+    /// The caller's certificate.
+    pub certificate_header: String,
+    /// The address that an internal call came from.
+    pub for_header: String,
+    /// `http` or `https`, as the caller used it.
+    pub proto_header: String,
+    /// The host that the caller used.
+    pub host_header: String,
+    /// The port that the caller used.
+    pub port_header: String,
+    /// What makes a call internal, in `x-vp-instance-id`. `None`: `[platform] instance`.
+    pub instance_id: Option<String>,
 }
 
 /// Mutual TLS on the `https` door. All files are PEM.
@@ -182,6 +210,7 @@ impl Config {
         let tls = tls(&mut document.section("tls"));
         Self {
             server: server(&mut document.section("server")),
+            proxied: proxied(&mut document.section("proxied")),
             outbound: outbound(&mut document.section("outbound"), &tls),
             tls,
             store: store(&mut document.section("store")),
@@ -205,7 +234,73 @@ fn server(section: &mut Section<'_, '_>) -> Server {
     if meet && https.port() == admin.port() && https.port() != 0 {
         section.fault("admin", format!("port {} is already that of `https`", https.port()));
     }
-    Server { https, admin }
+    let proxied = section.optional_address("proxied");
+    if let Some(address) = proxied {
+        for (name, other) in [("https", https), ("admin", admin)] {
+            let meet = other.ip() == address.ip()
+                || other.ip().is_unspecified()
+                || address.ip().is_unspecified();
+            if meet && other.port() == address.port() && address.port() != 0 {
+                let text = format!("port {} is already that of `{name}`", address.port());
+                section.fault("proxied", text);
+            }
+        }
+    }
+    Server { https, admin, proxied }
+}
+
+fn proxied(section: &mut Section<'_, '_>) -> Proxied {
+    let mut sources = Vec::new();
+    let mut warnings = Vec::new();
+    for text in section.texts("sources", &["127.0.0.1/32", "::1/128"]) {
+        match network(text.trim()) {
+            Some((network, as_written)) => {
+                if !as_written {
+                    warnings.push(format!(
+                        "[proxied] sources: \"{text}\" is the beginning of an address and is read \
+                         as {network}; write that"
+                    ));
+                }
+                sources.push(network);
+            }
+            None => section.fault(
+                "sources",
+                format!("expected networks, such as \"10.1.0.0/16\", found {text:?}"),
+            ),
+        }
+    }
+    Proxied {
+        sources,
+        warnings,
+        certificate_header: section.header("certificate_header", "x-vp-auth-cert"),
+        for_header: section.header("for_header", "X-Forwarded-For"),
+        proto_header: section.header("proto_header", "X-VP-Forwarded-Proto"),
+        host_header: section.header("host_header", "X-VP-Forwarded-Host"),
+        port_header: section.header("port_header", "X-VP-Forwarded-Port"),
+        instance_id: section.some_text("instance_id"),
+    }
+}
+
+/// A network or a single address, and whether it was written as one. The national platform's list
+/// holds beginnings of addresses as texts, where `10.1` is also the beginning of `10.100.0.1`: here
+/// a beginning is whole numbers, and `10.1` is 10.1.0.0/16.
+fn network(text: &str) -> Option<(IpNet, bool)> {
+    if let Ok(network) = text.parse::<IpNet>() {
+        return Some((network.trunc(), true));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some((address.to_canonical().into(), true));
+    }
+    let mut octets = [0; 4];
+    let mut bits = 0;
+    let beginning = text.strip_suffix('.').unwrap_or(text);
+    let mut places = octets.iter_mut();
+    for number in beginning.split('.') {
+        *places.next()? = number.parse().ok().filter(|_| !number.starts_with('+'))?;
+        bits += 8;
+    }
+    let network = Ipv4Net::new(octets.into(), bits).ok().filter(|_| bits < 32)?;
+    Some((network.into(), false))
 }
 
 fn tls(section: &mut Section<'_, '_>) -> Tls {

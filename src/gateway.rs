@@ -8,13 +8,16 @@ mod forward;
 mod intake;
 mod line;
 mod opening;
+mod proxied;
 mod refusal;
 mod reply;
+mod served;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -38,6 +41,8 @@ use forward::{Passing, Route};
 use intake::{FileError, Files};
 use line::Line;
 use opening::{Opening, Rest};
+pub use proxied::Proxy;
+use proxied::Sender;
 pub use refusal::Refusal;
 pub use reply::Reply;
 
@@ -51,6 +56,9 @@ pub struct Gateway {
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
     base_url: Option<String>,
     message_bytes_max: u64,
+    started: Timestamp,
+    /// What tells who calls through a door without TLS.
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Service for Gateway {
@@ -72,6 +80,8 @@ impl Service for Gateway {
 enum Decided {
     Forward(Route),
     Keep(Way),
+    /// A question to the gateway itself.
+    Answer,
 }
 
 /// What a call that was not refused came to.
@@ -111,36 +121,41 @@ impl Gateway {
         limits: &crate::config::Limits,
     ) -> Self {
         Self {
+            started: cases.now(),
             cases,
             routing,
             pools,
             calls: Arc::new(Semaphore::new(limits.calls_in_flight)),
             base_url,
             message_bytes_max: limits.message_bytes,
+            proxy: None,
         }
     }
 
+    /// The same gateway for a door without TLS, whose callers `proxy` tells. Both share their bounds.
+    #[must_use]
+    pub fn behind(&self, proxy: Proxy) -> Self {
+        Self { proxy: Some(Arc::new(proxy)), ..self.clone() }
+    }
+
     /// Answers one request.
-    pub async fn handle(&self, connection: &Connection, request: http::Request<Incoming>) -> Reply {
+    pub async fn handle(
+        &self,
+        connection: &Connection,
+        mut request: http::Request<Incoming>,
+    ) -> Reply {
         let headers = CallHeaders::of(request.headers());
         let correlation = headers.correlation_id.clone();
-        let caller = match connection.peer() {
-            PeerState::Known(peer) => peer.hsa_id.clone(),
-            PeerState::Refused(error) => {
-                let refusal = Refusal::Peer(Chain(&error).to_string());
-                tracing::warn!(call.id = %correlation, call.from = %connection.remote, "{refusal}");
-                return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
-            }
-            PeerState::Plain => {
-                let refusal = Refusal::Peer("the door is open without TLS".to_owned());
-                tracing::error!(call.id = %correlation, "{refusal}");
-                return reply::closing(reply::fault(&refusal, &self.instance(), &correlation));
+        let caller = match self.sender(connection, &mut request) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                return self.turn_away(&refusal, connection, request, &correlation).await;
             }
         };
         if request.method() == Method::GET {
             return self.describe(&request, &correlation);
         }
-        let mut line = Line::new(&caller, &correlation);
+        let mut line = Line::new(&caller.hsa_id, &correlation);
         let reply = match self.call(&caller, request, headers, &mut line).await {
             Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
             Ok(Outcome::Passed(ready)) => {
@@ -152,6 +167,42 @@ impl Gateway {
         reply
     }
 
+    /// Who calls: by the connection's own certificate, or by what the proxy tells of the caller's.
+    fn sender(
+        &self,
+        connection: &Connection,
+        request: &mut http::Request<Incoming>,
+    ) -> Result<Sender, Refusal> {
+        match (connection.peer(), &self.proxy) {
+            (PeerState::Known(peer), _) => Ok(Sender::outside(peer.hsa_id.clone())),
+            (PeerState::Refused(error), _) => Err(Refusal::Peer(Chain(&error).to_string())),
+            (PeerState::Plain, None) => {
+                Err(Refusal::Peer("the door is open without TLS".to_owned()))
+            }
+            (PeerState::Plain, Some(proxy)) => {
+                let from = connection.remote.ip();
+                proxy.sender(from, request.headers_mut(), &self.instance(), self.cases.now())
+            }
+        }
+    }
+
+    /// Answers one who is not known. A proxy goes on: its next call is somebody else's.
+    async fn turn_away(
+        &self,
+        refusal: &Refusal,
+        connection: &Connection,
+        request: http::Request<Incoming>,
+        correlation: &str,
+    ) -> Reply {
+        tracing::warn!(call.id = %correlation, call.from = %connection.remote, "{refusal}");
+        let reply = reply::fault(refusal, &self.instance(), correlation);
+        if self.proxy.is_none() || matches!(refusal, Refusal::NotListed { .. }) {
+            return reply::closing(reply);
+        }
+        let_finish(refusal, Rest::new(request.into_body(), self.message_bytes_max).0).await;
+        reply
+    }
+
     fn refuse(&self, refusal: &Refusal, correlation: &str, line: &mut Line) -> Reply {
         line.outcome = format!("refused: {}", Chain(refusal));
         reply::fault(refusal, &self.instance(), correlation)
@@ -159,7 +210,7 @@ impl Gateway {
 
     async fn call(
         &self,
-        caller: &HsaId,
+        caller: &Sender,
         request: http::Request<Incoming>,
         headers: CallHeaders,
         line: &mut Line,
@@ -178,7 +229,7 @@ impl Gateway {
 
     async fn answer(
         &self,
-        caller: &HsaId,
+        caller: &Sender,
         request: &HeaderMap,
         rest: Rest,
         headers: CallHeaders,
@@ -187,12 +238,21 @@ impl Gateway {
     ) -> Result<Outcome, Refusal> {
         let routing = self.routing.get();
         let opening = Opening::read(request, rest).await?;
+        let Sender { hsa_id: caller, internal } = caller;
         match self.decide(caller, &opening.head, &routing, line)? {
             Decided::Forward(route) => {
                 let (headers, correlation) = (request, &*headers.correlation_id);
-                let passing = Passing { caller, headers, correlation, routing: &routing };
+                let internal = *internal;
+                let passing = Passing { caller, internal, headers, correlation, routing: &routing };
                 let passed = passing.pass(&*self.pools, place, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
+            }
+            Decided::Answer => {
+                opening.head.check_understood()?;
+                let asked = served::receive(opening).await?;
+                let answer = served::answer(&asked, &self.cases, &routing, self.started)?;
+                "answered".clone_into(&mut line.outcome);
+                Ok(Outcome::Answer(answer))
             }
             Decided::Keep(way) => {
                 opening.head.check_understood()?;
@@ -246,6 +306,7 @@ impl Gateway {
             }
             Ok(Destination::Keep { unit, handling }) => Decided::Keep(Way::Unit(unit, handling)),
             Ok(Destination::Handling) => Decided::Keep(Way::Handling),
+            Ok(Destination::Answer) => Decided::Answer,
             Err(denial) => Decided::Keep(known_case(denial, &question, &routing.table)?),
         })
     }
@@ -359,7 +420,12 @@ impl Gateway {
     fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();
-        let base = self.base_url.clone().unwrap_or_else(|| base_url(request.headers()));
+        let headers = request.headers();
+        let told = || match &self.proxy {
+            Some(proxy) => proxy.base_url(headers),
+            None => base_url("https", headers),
+        };
+        let base = self.base_url.clone().unwrap_or_else(told);
         reply::description(path, query, &base, correlation)
     }
 
@@ -485,8 +551,8 @@ fn unavailable(error: FileError) -> Refusal {
     Refusal::Unavailable(Chain(&error).to_string())
 }
 
-/// The address that the caller used, from `Host`; the door speaks HTTPS only.
-fn base_url(headers: &HeaderMap) -> String {
+/// The address that the caller used, from `Host`.
+fn base_url(scheme: &str, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("https://{host}")
+    format!("{scheme}://{host}")
 }

@@ -20,6 +20,7 @@ pub mod patient_portal_v1;
 pub mod person;
 pub mod process_complaint_handling_v1;
 pub mod process_complaint_v1;
+pub mod served;
 pub mod types;
 pub mod wsdl;
 

@@ -20,6 +20,7 @@ mod model;
 mod names;
 mod period;
 mod planned;
+mod reach;
 mod read;
 mod rows;
 mod values;

@@ -27,6 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // `producer` reads from hyper's errors how a connection ended.
     ("hyper", &["listen", "gateway", "simulators", "producer", "outbound"]),
     ("hyper_util", &["listen", "gateway", "simulators", "outbound"]),
+    ("ipnet", &["config", "gateway"]),
     ("memchr", &["xml", "soap", "tak", "store"]),
     ("notify", &["tls", "app"]),
     ("quick_xml", &["xml", "soap"]),

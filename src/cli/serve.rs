@@ -48,6 +48,9 @@ async fn serve(config: Config, base: PathBuf, out: &mut dyn Write) -> Outcome {
         .await
         .map_err(|error| not_started(&error))?;
     writeln!(out, "https {}\nadmin {}", running.https, running.admin)?;
+    if let Some(proxied) = running.proxied {
+        writeln!(out, "proxied {proxied}")?;
+    }
     out.flush()?;
     stop_asked(&running).await?;
     running.stop().await;

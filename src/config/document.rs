@@ -245,6 +245,41 @@ impl Section<'_, '_> {
         Some(text.trim_end_matches('/').to_owned())
     }
 
+    /// An address and a port; empty means none.
+    pub(super) fn optional_address(&mut self, key: &'static str) -> Option<SocketAddr> {
+        let (span, text) = self.text(key).filter(|(_, text)| !text.is_empty())?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let expected = "an address and a port, such as \"127.0.0.1:8080\", or nothing";
+            self.unfit(key, span, &format!("{text:?}"), expected);
+        }
+        address
+    }
+
+    /// A text; empty means none.
+    pub(super) fn some_text(&mut self, key: &'static str) -> Option<String> {
+        self.text(key).map(|(_, text)| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The name of an HTTP header, as written.
+    pub(super) fn header(&mut self, key: &'static str, default: &str) -> String {
+        let Some((span, text)) = self.text(key) else { return default.to_owned() };
+        if text.parse::<http::HeaderName>().is_err() {
+            let expected = format!("the name of an HTTP header, such as \"{default}\"");
+            self.unfit(key, span, &format!("{text:?}"), &expected);
+        }
+        text
+    }
+
+    /// Texts, perhaps none.
+    pub(super) fn texts(&mut self, key: &'static str, default: &[&str]) -> Vec<String> {
+        let items = self.typed(key, "a list of texts", |value| {
+            let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
+            value.as_array()?.iter().map(text).collect::<Option<Vec<_>>>()
+        });
+        items.map_or_else(|| default.iter().map(|it| (*it).to_owned()).collect(), |(_, it)| it)
+    }
+
     fn list_of_paths(
         &mut self,
         key: &'static str,

@@ -46,7 +46,8 @@ fn the_example_has_every_key_and_a_comment_for_each_section() {
 fn every_key_is_heard() {
     let config = parse(
         r#"
-        server = { https = "127.0.0.1:1", admin = "[::1]:2" }
+        server = { https = "127.0.0.1:1", admin = "[::1]:2", proxied = "127.0.0.1:3" }
+        proxied = { sources = ["10.0.0.0/8"], certificate_header = "A", for_header = "b", proto_header = "c", host_header = "d", port_header = "e", instance_id = "f" }
         tls = { certificate = "a", key = "/b", trust = ["c", "d"], crl = ["e"], hsa_id_attribute = "OU" }
         store = { dir = "f", min_free_bytes = 0x10 }
         tak = { dir = "../g" }
@@ -58,7 +59,21 @@ fn every_key_is_heard() {
     );
     let at = |path: &str| Path::new("/etc/klagomal").join(path);
     let expected = Config {
-        server: Server { https: "127.0.0.1:1".parse().unwrap(), admin: "[::1]:2".parse().unwrap() },
+        server: Server {
+            https: "127.0.0.1:1".parse().unwrap(),
+            admin: "[::1]:2".parse().unwrap(),
+            proxied: Some("127.0.0.1:3".parse().unwrap()),
+        },
+        proxied: Proxied {
+            sources: vec!["10.0.0.0/8".parse().unwrap()],
+            warnings: Vec::new(),
+            certificate_header: "A".to_owned(),
+            for_header: "b".to_owned(),
+            proto_header: "c".to_owned(),
+            host_header: "d".to_owned(),
+            port_header: "e".to_owned(),
+            instance_id: Some("f".to_owned()),
+        },
         tls: Tls {
             certificate: at("a"),
             key: PathBuf::from("/b"),
@@ -117,7 +132,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [public], [server], [store], [tak], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [store], [tak], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?
@@ -201,4 +216,39 @@ fn a_file_is_read_and_its_paths_are_taken_from_its_folder() {
     assert_eq!(read(&path).unwrap().tak.dir, dir.path().join("routing"));
     std::fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
     assert!(read(&path).unwrap_err()[0].text.contains("no settings file"));
+}
+
+#[test]
+fn a_source_is_a_network_or_an_address_and_a_beginning_is_read_as_one_with_a_warning() {
+    let sources = |list: &str| {
+        let proxied = parse(&format!("[proxied]\nsources = [{list}]\n")).map(|it| it.proxied);
+        let shown = |it: Proxied| {
+            let all: Vec<String> = it.sources.iter().map(ToString::to_string).collect();
+            (all.join(" "), it.warnings.len())
+        };
+        proxied.map(shown).ok()
+    };
+    for (written, read, warnings) in [
+        ("\"10.1.2.3/16\", \"::1\"", "10.1.0.0/16 ::1/128", 0),
+        ("\"10.1.2.3\"", "10.1.2.3/32", 0),
+        ("\"::ffff:10.1.2.3\"", "10.1.2.3/32", 0),
+        ("\"10.\", \" 10.1\", \"192.168.1.\"", "10.0.0.0/8 10.1.0.0/16 192.168.1.0/24", 3),
+        ("", "", 0),
+    ] {
+        assert_eq!(sources(written), Some((read.to_owned(), warnings)), "{written}");
+    }
+    for bad in ["", ".", "10..1", "10.1.2.3.", "256.", "+1.", "10.x", "*", "10.0.0.0/33", "fe80:"] {
+        assert_eq!(sources(&format!("{bad:?}")), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_proxied_door_is_shut_unless_it_has_an_address_of_its_own() {
+    assert_eq!(parse("").unwrap().server.proxied, None);
+    let told = |at: &str| parse(&format!("[server]\nproxied = \"{at}\"\n"));
+    assert_eq!(told("127.0.0.1:8080").unwrap().server.proxied.unwrap().port(), 8080);
+    for bad in ["127.0.0.1:8443", "127.0.0.1:9090", "0.0.0.0:9090", "8080", "localhost:8080"] {
+        assert!(told(bad).is_err(), "{bad}");
+    }
+    assert!(parse("[proxied]\ncertificate_header = \"a b\"\n").is_err());
 }

@@ -13,7 +13,7 @@
 //! | does not verify host names | always verified |
 //! | a caller who sends our instance id escapes VP013 | nobody does; a system without `original_consumer` gets VP013 as soon as any system has it |
 //! | VP013 before routing | after routing and permission |
-//! | loop protection on the HTTP door only | here too: every call carries the history on, VP014 when we are in it |
+//! | loop protection on the HTTP door only | on both doors, VP014 when we are in the history; not for internal calls, as there |
 //! | the correlation id goes to https producers if a switch says so | it always does, as in the platform's production chart |
 //! | query parameters become headers and are added to the producer's address | neither |
 //! | buffers both messages whole; `Content-Length` always | streams; `Content-Length` where known at 64 KB, else chunked |
@@ -28,7 +28,7 @@
 
 mod carried;
 mod change;
-mod headers;
+pub(super) mod headers;
 mod returned;
 #[cfg(test)]
 mod tests;
@@ -82,6 +82,8 @@ pub(super) struct Route {
 #[derive(Debug)]
 pub(super) struct Passing<'a> {
     pub caller: &'a HsaId,
+    /// From inside this platform.
+    pub internal: bool,
     pub headers: &'a HeaderMap,
     pub correlation: &'a str,
     pub routing: &'a Routing,
@@ -149,6 +151,7 @@ impl Passing<'_> {
                 instance: &table.platform().instance,
                 correlation: self.correlation,
                 https: address.is_https(),
+                internal: self.internal,
                 // With nobody named, everybody may, as with the platform's empty list.
                 original_allowed: may || !table.systems().any(|it| it.original_consumer),
                 content_type: own.unwrap_or(XML_ONWARD),

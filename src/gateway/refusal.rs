@@ -14,6 +14,13 @@ pub enum Refusal {
     /// VP002: the connection's certificate does not (any longer) say who calls.
     #[error("the caller's certificate does not hold: {0}")]
     Peer(String),
+    /// VP011: behind the proxied door is somebody who is no proxy of ours.
+    #[error("{address} is not in [proxied] sources (told by {header})")]
+    NotListed {
+        address: String,
+        /// What told the address: a header, or the connection itself.
+        header: String,
+    },
     /// VP003, VP015, or SOAP's own codes.
     #[error("the message cannot be read")]
     Unreadable(#[from] ReadError),
@@ -23,6 +30,10 @@ pub enum Refusal {
     /// VP015: well-formed, but not a message of the contract.
     #[error("not a message of the contract: {path}: {what}")]
     Malformed { path: String, what: String },
+    /// A question to the gateway itself without what it must have. No code: the text is the
+    /// contract's.
+    #[error("an argument is empty: {0}")]
+    Argument(&'static str),
     /// VP015: the body broke off, or came too slowly.
     #[error("the body did not come whole: {0}")]
     Body(String),
@@ -60,12 +71,14 @@ impl Refusal {
     pub fn code(&self) -> Option<&'static str> {
         Some(match self {
             Self::Peer(_) => "VP002",
+            Self::NotListed { .. } => "VP011",
             Self::Unreadable(error) => match error.vp() {
                 Some(3) => "VP003",
                 Some(_) => "VP015",
                 None => return None,
             },
             Self::Routing(denial) => denial.code(),
+            Self::Argument(_) => return None,
             Self::Malformed { .. } | Self::Body(_) => "VP015",
             Self::Producer { .. } => "VP009",
             Self::Unavailable(_) | Self::Overloaded | Self::Translation(_) => "VP012",
@@ -99,9 +112,12 @@ impl Refusal {
                 | Denial::NoUrl { .. }
                 | Denial::NoTable => FaultCode::Server,
             },
-            Self::Peer(_) | Self::Malformed { .. } | Self::Body(_) | Self::OriginalConsumer => {
-                FaultCode::Client
-            }
+            Self::Peer(_)
+            | Self::NotListed { .. }
+            | Self::Malformed { .. }
+            | Self::Argument(_)
+            | Self::Body(_)
+            | Self::OriginalConsumer => FaultCode::Client,
             Self::Unavailable(_)
             | Self::Overloaded
             | Self::NotKept(_)
@@ -118,6 +134,14 @@ impl Refusal {
                 "Anroparens certifikat godtas inte. Kontrollera klientcertifikatet.".to_owned(),
                 why.clone(),
             ),
+            Self::NotListed { address, header } => (
+                "Anropet kom inte genom en tillåten proxy. Anrop utanför TLS är inte tillåtna."
+                    .to_owned(),
+                format!(
+                    "Caller was not on the white list of accepted IP-addresses.  IP-address: \
+                     {address}. HTTP header that caused checking: {header}"
+                ),
+            ),
             Self::Unreadable(ReadError::NoAddress) => (
                 "Logisk adress saknas i meddelandets huvud.".to_owned(),
                 "No receiverId (logical address) found in message header. ".to_owned(),
@@ -130,6 +154,7 @@ impl Refusal {
             Self::Malformed { path, what } => {
                 ("Meddelandet följer inte tjänstekontraktet.".to_owned(), format!("{path}: {what}"))
             }
+            Self::Argument(text) => ((*text).to_owned(), (*text).to_owned()),
             Self::Body(_) => (
                 "Anropet är inte korrekt utformat och kan inte behandlas.".to_owned(),
                 "Meddelandet kom inte fram helt.".to_owned(),

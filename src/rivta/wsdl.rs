@@ -1,40 +1,43 @@
 //! Answers `?wsdl` and `?xsd=`: the schemas are in the program, and point back to where they were asked for.
 
+/// `(path, text)` of a file in `schemas/`.
+macro_rules! file {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../schemas/", $path)))
+    };
+}
+
 /// Every file of `schemas/` that a served contract reaches, by its path in that folder.
-static FILES: [(&str, &str); 6] = [
-    (
-        "core_components/itintegration_registry_1.0.xsd",
-        include_str!("../../schemas/core_components/itintegration_registry_1.0.xsd"),
+static FILES: [(&str, &str); 14] = [
+    file!("core_components/itintegration_monitoring_1.0.xsd"),
+    file!("core_components/itintegration_registry_1.0.xsd"),
+    file!("core_components/itintegration_registry_2.0.xsd"),
+    file!("core_components/supportprocess_patientsafety_complaint_1.0.xsd"),
+    file!(
+        "interactions/ProcessComplaintInteraction/ProcessComplaintInteraction_1.0_RIVTABP21.wsdl"
     ),
-    (
-        "core_components/supportprocess_patientsafety_complaint_1.0.xsd",
-        include_str!(
-            "../../schemas/core_components/supportprocess_patientsafety_complaint_1.0.xsd"
-        ),
+    file!("interactions/ProcessComplaintInteraction/ProcessComplaintResponder_1.0.xsd"),
+    file!(
+        "interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingInteraction_1.0_RIVTABP21.wsdl"
     ),
-    (
-        "interactions/ProcessComplaintInteraction/ProcessComplaintInteraction_1.0_RIVTABP21.wsdl",
-        include_str!(
-            "../../schemas/interactions/ProcessComplaintInteraction/ProcessComplaintInteraction_1.0_RIVTABP21.wsdl"
-        ),
+    file!(
+        "interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingResponder_1.0.xsd"
     ),
-    (
-        "interactions/ProcessComplaintInteraction/ProcessComplaintResponder_1.0.xsd",
-        include_str!(
-            "../../schemas/interactions/ProcessComplaintInteraction/ProcessComplaintResponder_1.0.xsd"
-        ),
+    file!(
+        "interactions/PingForConfigurationInteraction/PingForConfigurationInteraction_1.0_RIVTABP21.wsdl"
     ),
-    (
-        "interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingInteraction_1.0_RIVTABP21.wsdl",
-        include_str!(
-            "../../schemas/interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingInteraction_1.0_RIVTABP21.wsdl"
-        ),
+    file!("interactions/PingForConfigurationInteraction/PingForConfigurationResponder_1.0.xsd"),
+    file!(
+        "interactions/GetSupportedServiceContractsInteraction/GetSupportedServiceContractsInteraction_2.0_RIVTABP21.wsdl"
     ),
-    (
-        "interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingResponder_1.0.xsd",
-        include_str!(
-            "../../schemas/interactions/ProcessComplaintHandlingInteraction/ProcessComplaintHandlingResponder_1.0.xsd"
-        ),
+    file!(
+        "interactions/GetSupportedServiceContractsInteraction/GetSupportedServiceContractsResponder_2.0.xsd"
+    ),
+    file!(
+        "interactions/GetLogicalAddresseesByServiceContractInteraction/GetLogicalAddresseesByServiceContractInteraction_2.0_RIVTABP21.wsdl"
+    ),
+    file!(
+        "interactions/GetLogicalAddresseesByServiceContractInteraction/GetLogicalAddresseesByServiceContractResponder_2.0.xsd"
     ),
 ];
 
@@ -49,19 +52,31 @@ struct Served {
     version: &'static str,
 }
 
-static SERVED: [Served; 2] = [
+const COMPLAINT: Served = Served {
+    domain: "supportprocess/patientsafety/complaint",
+    interaction: "ProcessComplaint",
+    major: "1",
+    version: "1.0",
+};
+
+const REGISTRY: Served = Served {
+    domain: "infrastructure/itintegration/registry",
+    interaction: "GetSupportedServiceContracts",
+    major: "2",
+    version: "2.0",
+};
+
+static SERVED: [Served; 5] = [
+    COMPLAINT,
+    Served { interaction: "ProcessComplaintHandling", ..COMPLAINT },
     Served {
-        domain: "supportprocess/patientsafety/complaint",
-        interaction: "ProcessComplaint",
+        domain: "itintegration/monitoring",
+        interaction: "PingForConfiguration",
         major: "1",
         version: "1.0",
     },
-    Served {
-        domain: "supportprocess/patientsafety/complaint",
-        interaction: "ProcessComplaintHandling",
-        major: "1",
-        version: "1.0",
-    },
+    REGISTRY,
+    Served { interaction: "GetLogicalAddresseesByServiceContract", ..REGISTRY },
 ];
 
 impl Served {
@@ -259,7 +274,9 @@ mod tests {
         let mut served = BTreeSet::new();
         for path in paths() {
             let read = closure(&path);
-            assert_eq!(read.len(), 3, "{path}: responder, core and registry: {:?}", read.keys());
+            // The registry's own contracts have their header where they have their types.
+            let expected = if path.contains("/registry/") { 2 } else { 3 };
+            assert_eq!(read.len(), expected, "{path}: responder, core, header: {:?}", read.keys());
             for (location, text) in read {
                 assert!(text.contains("<xs:schema"), "{location}");
                 served.insert(namespace(&text));
@@ -343,11 +360,14 @@ mod tests {
         for served in &SERVED {
             let text = wsdl(&served.path(), BASE).unwrap();
             let x = served.interaction;
-            let domain = served.domain.replace('/', ":");
+            let m = served.major;
+            let own = served.domain.starts_with("supportprocess");
+            let root = if own { "urn:klagomal" } else { "urn:riv" };
+            let domain = format!("{root}:{}", served.domain.replace('/', ":"));
             for expected in [
                 format!("<wsdl:definitions name=\"{x}Interaction\""),
-                format!("targetNamespace=\"urn:klagomal:{domain}:{x}:1:rivtabp21\""),
-                format!("soapAction=\"urn:klagomal:{domain}:{x}Responder:1:{x}\""),
+                format!("targetNamespace=\"{domain}:{x}:{m}:rivtabp21\""),
+                format!("soapAction=\"{domain}:{x}Responder:{m}:{x}\""),
                 format!(
                     "<soap:header use=\"literal\" message=\"tns:{x}Request\" part=\"LogicalAddress\"/>"
                 ),

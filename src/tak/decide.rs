@@ -16,6 +16,7 @@ use super::{Generation, PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING, Table};
 use crate::clock;
 use crate::id::{Contract, HsaId};
 use crate::limits;
+use crate::rivta::served;
 
 /// Separates the logical addresses of old-style default routing, `A#B`.
 const DELIMITER: char = '#';
@@ -58,6 +59,8 @@ pub enum Destination {
     },
     /// An event of the handling, from an own system: commit it, answer, pass it on to the citizen.
     Handling,
+    /// A question about the gateway or its routing: answer it.
+    Answer,
     /// Any other contract: pass it on while the caller waits.
     Forward {
         /// Whom the route names; absent where it gives a bare URL.
@@ -112,6 +115,8 @@ pub struct Row {
 /// What a step looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// This gateway's own address.
+    Own,
     /// The 1177 platform's own address.
     Portal,
     /// A receiver.
@@ -161,7 +166,7 @@ pub enum Verdict {
 }
 
 /// A question, prepared.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     asked: &'a Question<'a>,
     day: Date,
     /// The address to look for: trimmed for our own contracts, as it came for others.
@@ -185,7 +190,7 @@ impl Table {
         Decision { outcome, trail: call.trail, generation: self.generation.clone() }
     }
 
-    fn call<'a>(&self, question: &'a Question<'a>, day: Date) -> Call<'a> {
+    pub(super) fn call<'a>(&self, question: &'a Question<'a>, day: Date) -> Call<'a> {
         Call {
             asked: question,
             day,
@@ -196,6 +201,12 @@ impl Table {
     }
 
     fn route_and_permit(&self, call: &mut Call<'_>) -> Result<Destination, Denial> {
+        let destination = self.destination(call)?;
+        if self.is_permitted(call) { Ok(destination) } else { Err(call.not_permitted()) }
+    }
+
+    /// Where the call would go, whoever makes it.
+    pub(super) fn destination(&self, call: &mut Call<'_>) -> Result<Destination, Denial> {
         if call.address.trim().is_empty() {
             return Err(Denial::NoAddress);
         }
@@ -203,16 +214,24 @@ impl Table {
             return Err(call.no_route());
         }
         let contract = call.asked.contract.as_str();
-        let destination = if contract.eq_ignore_ascii_case(PROCESS_COMPLAINT) {
+        if contract.eq_ignore_ascii_case(PROCESS_COMPLAINT) {
             call.address = call.address.trim();
-            self.unit_for(call)?
+            self.unit_for(call)
         } else if contract.eq_ignore_ascii_case(PROCESS_COMPLAINT_HANDLING) {
             call.address = call.address.trim();
-            self.portal_for(call)?
+            self.portal_for(call)
+        } else if served::is_served(contract) && self.is_own(call.address) {
+            call.address = call.address.trim();
+            let row = Row { place: self.platform.place, days: Days::ALL };
+            call.step(Stage::Own, Via::Asked, Some(row), Verdict::Won);
+            Ok(Destination::Answer)
         } else {
-            self.forward_for(call)?
-        };
-        if self.is_permitted(call) { Ok(destination) } else { Err(call.not_permitted()) }
+            self.forward_for(call)
+        }
+    }
+
+    fn is_own(&self, address: &str) -> bool {
+        address.trim().eq_ignore_ascii_case(self.platform.hsa_id.as_str())
     }
 
     fn unit_for(&self, call: &mut Call<'_>) -> Result<Destination, Denial> {

@@ -185,6 +185,7 @@ fn answer(table: &Table, caller: &HsaId, contract: &Contract, address: &str, day
 pub(super) fn told(outcome: &Result<Destination, Denial>) -> String {
     match outcome {
         Err(denial) => format!("refused {}", denial.code()),
+        Ok(Destination::Answer) => "answered by this gateway".to_owned(),
         Ok(Destination::Handling) => "kept as an event of the handling".to_owned(),
         Ok(Destination::Keep { handling: Handling::Store, .. }) => {
             "kept, the built-in store".to_owned()

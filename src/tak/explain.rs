@@ -84,6 +84,7 @@ impl Table {
     /// What the row at a place says.
     fn content(&self, stage: Stage, place: super::Place) -> String {
         match stage {
+            Stage::Own => "this gateway".to_owned(),
             Stage::Portal => "the 1177 platform".to_owned(),
             Stage::Unit => {
                 let unit = self.units.values().find(|it| it.place == place);
@@ -127,6 +128,7 @@ impl Table {
             Ok(Destination::Handling) => {
                 vec!["ALLOWED: an event of the handling, kept and passed on".to_owned()]
             }
+            Ok(Destination::Answer) => vec!["answer: allowed; answered by this gateway".to_owned()],
             Ok(Destination::Forward { system, url, profile, timeout }) => {
                 let name = system.as_ref().map_or("", |it| it.name.as_str());
                 let seconds = timeout.as_secs_f64();
@@ -228,6 +230,7 @@ fn slips(one: &str, other: &str) -> usize {
 
 const fn stage(stage: Stage) -> &'static str {
     match stage {
+        Stage::Own => "gateway",
         Stage::Portal => "portal",
         Stage::Unit => "unit",
         Stage::County => "county",
@@ -240,11 +243,12 @@ const fn stage(stage: Stage) -> &'static str {
 const fn verdict(step: &Step) -> &'static str {
     match step.verdict {
         Verdict::Won => match step.stage {
-            Stage::Portal | Stage::Unit => "found",
+            Stage::Own | Stage::Portal | Stage::Unit => "found",
             Stage::County => "live",
             Stage::Handling | Stage::Route | Stage::Permission => "won",
         },
         Verdict::NoRow => match step.stage {
+            Stage::Own => "not this gateway's address",
             Stage::Portal => "not the 1177 platform's address",
             Stage::Unit => "no such unit",
             Stage::County => "no such county",

@@ -25,6 +25,8 @@ pub enum Outcome {
     System,
     /// An event of the handling.
     Handling,
+    /// Answered by the gateway itself.
+    Answer,
     /// Passed on.
     Forward,
     /// Refused: nobody there.
@@ -45,6 +47,7 @@ impl Outcome {
             Ok(Destination::Keep { handling: Handling::Store, .. }) => Self::Store,
             Ok(Destination::Keep { handling: Handling::System { .. }, .. }) => Self::System,
             Ok(Destination::Handling) => Self::Handling,
+            Ok(Destination::Answer) => Self::Answer,
             Ok(Destination::Forward { .. }) => Self::Forward,
             Err(Denial::NoRoute { .. }) => Self::NoRoute,
             Err(Denial::CountyNotLive { .. }) => Self::NotLive,

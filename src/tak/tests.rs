@@ -6,6 +6,7 @@ mod differences;
 mod example;
 mod faults;
 mod model;
+mod reach;
 mod rehearsal;
 mod remarks;
 mod size;
@@ -133,6 +134,7 @@ fn said(decision: &Decision) -> String {
             format!("{} {} {receiver}", unit.hsa_id, system.id.as_deref().unwrap())
         }
         Ok(Destination::Handling) => "handling".to_owned(),
+        Ok(Destination::Answer) => "answer".to_owned(),
         Ok(Destination::Forward { url, .. }) => url.to_string(),
         Err(denial) => denial.code().to_owned(),
     }

@@ -66,6 +66,8 @@ impl fmt::Debug for Attribute {
 pub struct Peer {
     /// The HSA-id of its subject, trimmed; compared without case.
     pub hsa_id: HsaId,
+    /// When the certificate begins to hold.
+    pub not_before: Timestamp,
     /// When the certificate runs out.
     pub not_after: Timestamp,
     /// The certificate's own number, lower-case hex without separators.
@@ -112,6 +114,7 @@ impl Peer {
             x509_parser::parse_x509_certificate(certificate).map_err(|_| PeerError::Unreadable)?;
         Ok(Self {
             hsa_id: hsa_id(&parsed, attribute)?,
+            not_before: timestamp(parsed.validity().not_before)?,
             not_after: timestamp(parsed.validity().not_after)?,
             serial: hex(parsed.raw_serial()),
             issuer: name(parsed.issuer()),

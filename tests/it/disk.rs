@@ -109,6 +109,9 @@ fn a_full_disk_refuses_everything_loses_nothing_and_heals_without_a_restart() {
         if min_free > 0 {
             let why = wait_ready(&world, 503);
             assert!(why.contains("store"), "{why}");
+            let ping = crate::fixtures::folder().join("PingForConfiguration/ping.request.xml");
+            let ping = portal.post(world.https, &fs::read(ping).unwrap()).unwrap().outcome();
+            assert!(ping.starts_with("FAULT SOAP-ENV:Server VP012"), "{ping}");
         }
 
         fs::remove_file(filler).unwrap();

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::support::{Answer, Node, World};
 
 /// What differs from run to run.
-const VEILED: [&str; 3] = ["logId", "registrationNumber", "receivedTime"];
+const VEILED: [&str; 6] =
+    ["logId", "registrationNumber", "receivedTime", "version", "pingDateTime", "value"];
 
 /// Beside the example routing: so that a message about somebody else's case is refused for the case
 /// and not already for want of permission.

@@ -24,5 +24,6 @@ mod fixtures;
 mod hostile;
 mod life;
 mod memory;
+mod proxied;
 mod routing_walk;
 mod schemas;

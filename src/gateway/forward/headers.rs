@@ -11,12 +11,12 @@ use crate::gateway::refusal::Refusal;
 /// Whom a call is made for, when not for the caller itself.
 pub(super) const ORIGINAL_CONSUMER: &str = "x-rivta-original-serviceconsumer-hsaid";
 /// The platforms that a call has gone through.
-const HISTORY: &str = "x-rivta-routing-history";
+pub(in crate::gateway) const HISTORY: &str = "x-rivta-routing-history";
 const CORRELATION: &str = "x-skltp-correlation-id";
 /// The producer's time, in milliseconds.
 const PRODUCER_TIME: &str = "x-skltp-prt";
-const SENDER: &str = "x-vp-sender-id";
-const INSTANCE: &str = "x-vp-instance-id";
+pub(in crate::gateway) const SENDER: &str = "x-vp-sender-id";
+pub(in crate::gateway) const INSTANCE: &str = "x-vp-instance-id";
 
 const OUR_NAME: &str = concat!("klagomal/", env!("CARGO_PKG_VERSION"));
 
@@ -64,6 +64,8 @@ pub(super) struct Onward<'a> {
     pub instance: &'a str,
     pub correlation: &'a str,
     pub https: bool,
+    /// From inside this platform: the history is left as it is, for we stand in it already.
+    pub internal: bool,
     /// Whether the caller may say whom it calls for.
     pub original_allowed: bool,
     pub content_type: &'a str,
@@ -73,13 +75,15 @@ pub(super) struct Onward<'a> {
 /// The headers of the call to the producer.
 pub(super) fn onward(from: &HeaderMap, call: &Onward<'_>) -> Result<HeaderMap, Refusal> {
     let original = original(from, call)?;
-    let history = history(from, call)?;
+    let history = if call.internal { None } else { Some(history(from, call)?) };
     let mut to = passed(from, |name| !NOT_ONWARD.iter().any(|it| name.starts_with(it)));
     set(&mut to, "content-type", call.content_type);
     set(&mut to, "host", call.host);
     to.insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
     set(&mut to, ORIGINAL_CONSUMER, original);
-    set(&mut to, HISTORY, &history);
+    if let Some(history) = &history {
+        set(&mut to, HISTORY, history);
+    }
     set(&mut to, CORRELATION, call.correlation);
     if !call.https {
         set(&mut to, SENDER, call.caller);
@@ -131,12 +135,17 @@ fn original<'a>(from: &'a HeaderMap, call: &Onward<'a>) -> Result<&'a str, Refus
 
 /// The history with us at its end; a call that has been here before goes round.
 fn history(from: &HeaderMap, call: &Onward<'_>) -> Result<String, Refusal> {
+    check_history(from, call.instance)?;
     let said = from.get(HISTORY).and_then(|it| it.to_str().ok()).unwrap_or_default().trim();
-    if said.split('#').any(|it| it.trim() == call.instance) {
-        return Err(Refusal::Loop);
-    }
     let before = if said.is_empty() { call.caller } else { said };
     Ok(format!("{before}#{}", call.instance))
+}
+
+/// Refuses a call that has been here before.
+pub(in crate::gateway) fn check_history(from: &HeaderMap, instance: &str) -> Result<(), Refusal> {
+    let said = from.get_all(HISTORY).iter().filter_map(|it| it.to_str().ok());
+    let round = said.flat_map(|it| it.split('#')).any(|it| it.trim() == instance);
+    if round { Err(Refusal::Loop) } else { Ok(()) }
 }
 
 fn set(to: &mut HeaderMap, name: &'static str, value: &str) {
@@ -165,6 +174,7 @@ mod tests {
             instance: "klagomal-test",
             correlation: "c-1",
             https,
+            internal: false,
             original_allowed: false,
             content_type: "text/xml;charset=UTF-8",
             host: "a:9",
@@ -263,6 +273,15 @@ mod tests {
         assert_eq!(to.get(HISTORY).unwrap(), "SE9#other#klagomal-test");
         let error = onward(&said("SE9# klagomal-test #other"), &call(true)).unwrap_err();
         assert_eq!(error.code(), Some("VP014"));
+    }
+
+    #[test]
+    fn an_internal_call_has_been_here_and_its_history_is_left_as_it_is() {
+        let internal = Onward { internal: true, ..call(true) };
+        let from = map(&[(HISTORY, "SE9#klagomal-test")]);
+        let to = onward(&from, &internal).unwrap();
+        assert_eq!(to.get(HISTORY).unwrap(), "SE9#klagomal-test");
+        assert!(onward(&map(&[]), &internal).unwrap().get(HISTORY).is_none());
     }
 
     #[test]

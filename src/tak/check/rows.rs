@@ -14,6 +14,7 @@ use super::super::values::nearest;
 use super::super::{PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING};
 use super::Systems;
 use crate::id::HsaId;
+use crate::rivta::served;
 
 pub(super) fn routes(draft: &Draft, systems: &Systems<'_>, today: Date, found: &mut Findings) {
     for route in &draft.routes {
@@ -154,7 +155,7 @@ impl<'a> Usable<'a> {
             .climbing
             .as_ref()
             .is_some_and(|it| it.permissions.applies_to(&contract.to_ascii_lowercase()));
-        if climbs || own.is_some_and(is) {
+        if climbs || own.is_some_and(is) || standard && served::is_served(contract) {
             return;
         }
         let why = if Some(row.contract) == self.complaint {

@@ -220,7 +220,8 @@ impl Answer {
         Node::parse(&self.body)
     }
 
-    /// resultCode, errorCode and subcode, or FAULT and the beginning of the faultstring.
+    /// resultCode, errorCode and subcode, or FAULT and the beginning of the faultstring; ANSWER for an
+    /// answer without a resultCode.
     pub fn outcome(&self) -> String {
         let tree = self.tree();
         if let Some(fault) = tree.find("Fault") {
@@ -231,7 +232,7 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.text());
         let parts = ["resultCode", "errorCode", "subcode"];
         let parts: Vec<&str> = parts.iter().filter_map(|name| tree.value(name)).collect();
-        parts.join(" ")
+        if parts.is_empty() { "ANSWER".to_owned() } else { parts.join(" ") }
     }
 
     pub fn value(&self, name: &str) -> Option<String> {

@@ -212,6 +212,7 @@ impl Plan {
             ),
             ("store", format!("dir = {:?}\n", store.display().to_string())),
             ("tak", "dir = \"tak-config\"\n".to_owned()),
+            ("proxied", String::new()),
             ("log", String::new()),
             ("limits", String::new()),
         ];

@@ -107,6 +107,7 @@ fn answer(table: &Table, question: &Question<'_>) -> String {
     match table.decide(question).outcome {
         Err(denial) => denial.to_string(),
         Ok(Destination::Handling) => "handling".to_owned(),
+        Ok(Destination::Answer) => "answer".to_owned(),
         Ok(Destination::Keep { unit, handling: Handling::Store }) => format!("{}", unit.hsa_id),
         Ok(Destination::Keep { unit, handling: Handling::System { system, receiver } }) => {
             format!("{} {} {receiver}", unit.hsa_id, system.name)
