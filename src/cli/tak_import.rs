@@ -377,7 +377,7 @@ mod tests {
         let (told, done) = import(folder.path(), &cache, false);
         assert_eq!(done, Ok(ExitCode::SUCCESS), "{told}");
         assert!(told.contains("7 routes of the complaint contracts stand here as units"), "{told}");
-        assert!(told.contains("2 routes, 4 permissions and 0 systems; 0 rows"), "{told}");
+        assert!(told.contains("2 routes, 10 permissions and 0 systems; 0 rows"), "{told}");
         let (_, done) = export(Format::Cache, None, Some("gw.se".to_owned()));
         assert!(done.unwrap_err().contains("no URL"));
         let (_, done) = export(Format::Sokvagvalsinfo, None, None);
