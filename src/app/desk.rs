@@ -57,6 +57,8 @@ impl Desk for RunningDesk {
             Ok((_, outcome)) => {
                 if !was_live && routing.live().is_none() {
                     routing.pause_again(paused);
+                } else {
+                    tracing::warn!("fetching from the live TAK is paused: {ROLLED_BACK}");
                 }
                 super::follow::tell(&self.0, &outcome);
                 Ok(self.change(before))

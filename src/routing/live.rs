@@ -176,10 +176,14 @@ impl Current {
     pub fn note_fetches_in(&self, store: &Path, now: Timestamp) {
         let live = &self.shared.live;
         let store = live.store.get_or_init(|| store.to_owned());
-        lock(&live.state).note = read_note(store).unwrap_or_else(|why| Note {
+        let note = read_note(store).unwrap_or_else(|why| Note {
             paused: Some(Pause { since: now, why }),
             ..Note::default()
         });
+        if let (Some(pause), Some(_)) = (&note.paused, self.get().table.live_tak()) {
+            tracing::warn!("fetching from the live TAK is paused: {}", pause.why);
+        }
+        lock(&live.state).note = note;
     }
 
     /// The live TAK; absent where none is configured.
