@@ -157,7 +157,9 @@ pub struct Begun {
     /// Who is asked.
     pub system: std::sync::Arc<System>,
     /// What the imported files must still be when the answers are here.
-    expected: Vec<String>,
+    expected: String,
+    /// The pause that the one who asked for it ends, if it succeeds.
+    over: Option<Pause>,
 }
 
 /// A fetch that gave usable answers.
@@ -249,28 +251,26 @@ impl Current {
     }
 
     /// Begins a fetch. One that a person `asked` for may replace what a person has changed before;
-    /// any other pauses where it finds such a change.
+    /// any other pauses where it finds such a change. A pause ends when the one
+    /// that was asked for succeeds.
     ///
     /// # Errors
     /// When fetching is paused, no live TAK is configured, or the folder cannot be read.
     pub fn begin_fetch(&self, asked: bool, now: Timestamp) -> Result<Begun, NotFetched> {
         let system = self.get().table.live_tak().ok_or_else(no_source)?;
-        if !asked && let Some(pause) = self.paused() {
-            return Err(paused(&pause));
+        let over = self.paused();
+        if !asked && let Some(pause) = &over {
+            return Err(paused(pause));
         }
         let present = {
             let _changing = lock(&self.shared.changing);
             imported_part(&self.present()?)
         };
-        if asked {
-            self.resume();
-            return Ok(Begun { system, expected: vec![present] });
-        }
         let ours = lock(&self.shared.live.state).note.ours.clone();
-        if !ours.is_empty() && !ours.contains(&present) {
+        if !asked && !ours.is_empty() && !ours.contains(&present) {
             return Err(self.pause_for_change(now));
         }
-        Ok(Begun { system, expected: vec![present] })
+        Ok(Begun { system, expected: present, over })
     }
 
     /// Takes the answers of a fetch over into the folder, and the folder into use. Nothing is written
@@ -286,12 +286,12 @@ impl Current {
     ) -> Result<Taken, NotFetched> {
         let _changing = lock(&self.shared.changing);
         // A rollback pauses before it waits for its turn here.
-        if let Some(pause) = self.paused() {
+        if let Some(pause) = self.paused().filter(|it| begun.over.as_ref() != Some(it)) {
             return Err(paused(&pause));
         }
         let present = self.present()?;
         let before = imported_part(&present);
-        if !begun.expected.contains(&before) {
+        if begun.expected != before {
             return Err(self.pause_for_change(now));
         }
         let sources = present.clone().sources().map_err(|found| unusable(first(&found)))?;
@@ -314,6 +314,7 @@ impl Current {
         self.note(|note| {
             note.ours = vec![after];
             note.last_good = Some(now);
+            note.paused = None;
         });
         self.fetched(report.left.len());
         let wrote: Vec<String> = changed.iter().map(|it| it.name.clone()).collect();

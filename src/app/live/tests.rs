@@ -355,6 +355,10 @@ async fn after_a_rollback_nothing_is_fetched_until_somebody_says_so() {
     // And so does asking for a fetch.
     roll_back(&world).await.unwrap().unwrap();
     assert_eq!(world.due().await, Err(FailureKind::Paused));
+    world.say([routes(&[]), permissions(&["A"])]);
+    world.asked().await.unwrap_err();
+    assert!(world.live().paused.is_some(), "a fetch that failed has not ended it");
+    world.say(both(&["A", "B"]));
     assert_eq!(world.asked().await.unwrap().wrote.len(), 2);
     assert!(world.live().paused.is_none());
     // A rollback to what is not there pauses nothing.
