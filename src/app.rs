@@ -3,6 +3,7 @@
 mod callers;
 mod desk;
 mod follow;
+mod live;
 mod status;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -82,6 +84,8 @@ struct Parts {
     cases: Cases,
     connections: Arc<Connections>,
     delivery: Delivery,
+    /// Asks for a fetch from the live TAK.
+    fetches: mpsc::Sender<live::Ask>,
 }
 
 /// Starts everything. `base` is the folder that relative paths in the routing start from.
@@ -108,11 +112,13 @@ pub async fn start(
     let outbound = config.outbound.clone();
     let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
     let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _);
-    let parts = Parts { config, clock, routing, tls, cases, connections, delivery };
-    run(parts).await
+    routing.note_fetches_in(&config.store.dir, clock.now());
+    let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
+    let parts = Parts { config, clock, routing, tls, cases, connections, delivery, fetches };
+    run(parts, asked).await
 }
 
-async fn run(parts: Parts) -> Result<Running, StartError> {
+async fn run(parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Running, StartError> {
     let (https, https_address) =
         listen::bind(parts.config.server.https).await.map_err(StartError::Bind)?;
     let (admin, admin_address) =
@@ -129,6 +135,7 @@ async fn run(parts: Parts) -> Result<Running, StartError> {
     let _watch = tls::watch(kept, Arc::clone(&parts.clock), stop_work.clone());
     work.spawn(parts.delivery.clone().run(stop_work.clone()));
     work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
+    work.spawn(live::follow_tak(parts.clone(), asked, stop_work.clone()));
     work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
     let gateway = gateway_of(&parts);

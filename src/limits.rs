@@ -368,3 +368,37 @@ pub const AUDIT_NUMBERS_MAX: usize = 100;
 
 /// How long an operator's command waits for a backup: a terabyte over a slow disk.
 pub const BACKUP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+// -- A live TAK as source of routing.
+
+/// How often a live TAK is asked when nothing is said: routing changes a few times a day.
+pub const TAK_FETCH_EVERY_DEFAULT: Duration = Duration::from_secs(10 * 60);
+
+/// More often than this a national TAK would do little else than answer.
+pub const TAK_FETCH_EVERY_MIN: Duration = Duration::from_secs(60);
+
+/// Less often than this a change that was ordered for tomorrow may come too late.
+pub const TAK_FETCH_EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One answer of a live TAK. The national tables are about 60 MB of routes and 120 MB of
+/// permissions; two such answers are within [`TAK_IMPORT_BYTES_MAX`].
+pub const TAK_ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// One answer of a live TAK, from the first byte of the question to the last of the answer.
+pub const TAK_FETCH_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// How long an operator who asked for a fetch waits for it; it goes on and is shown in the status.
+pub const TAK_FETCH_ASKED_WAIT: Duration = Duration::from_secs(50);
+
+/// Operators' wishes for a fetch that wait for the one under way.
+pub const TAK_FETCH_ASKED_MAX: usize = 8;
+
+/// How often it is looked whether a fetch is due: what a changed setting waits for at most.
+pub const TAK_FETCH_LOOK: Duration = Duration::from_secs(1);
+
+/// Rows told of that a fetch did not carry over; the rest are counted.
+pub const TAK_FETCH_LEFT_SHOWN_MAX: usize = 20;
+
+/// The note on what was fetched last, on disk.
+pub const TAK_NOTE_BYTES_MAX: u64 = 64 * 1024;
+
+const _: () = assert!(TAK_FETCH_ASKED_WAIT.as_secs() < ADMIN_CALL_TIME_MAX.as_secs());

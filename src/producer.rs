@@ -185,7 +185,7 @@ pub enum Loss {
     Reset,
     /// The connection was closed before a whole answer.
     Closed,
-    /// More than [`limits::ANSWER_BYTES_MAX`].
+    /// More than the bound of the call, usually [`limits::ANSWER_BYTES_MAX`].
     AnswerTooLarge,
     /// What came is not HTTP.
     NotHttp,
@@ -202,7 +202,7 @@ pub struct Answer {
     pub status: u16,
     /// Those headers that are evidence, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// At most [`limits::ANSWER_BYTES_MAX`].
+    /// At most the bound of the call, usually [`limits::ANSWER_BYTES_MAX`].
     pub body: Bytes,
     /// From the start of the call to here, milliseconds.
     pub ms: u64,
@@ -273,6 +273,12 @@ impl Producer {
 
     /// Makes the call, once. Ends within the call's timeout, whatever the producer does.
     pub async fn call(&self, call: Call) -> Seen {
+        self.call_for(call, limits::ANSWER_BYTES_MAX).await
+    }
+
+    /// As [`Self::call`], for an answer of at most `answer_bytes_max`, which is read as it comes: no
+    /// room is taken before there is something to put there.
+    pub async fn call_for(&self, call: Call, answer_bytes_max: usize) -> Seen {
         let start = Instant::now();
         let timeout = call.timeout;
         let bytes = call.body.bytes();
@@ -281,7 +287,7 @@ impl Producer {
             Ok(made) => made,
             Err(why) => return Seen::NotSent { stage: Stage::Address, why, ms: ms(start) },
         };
-        let watch = Watch { start, bytes, count, https };
+        let watch = Watch { start, bytes, count, https, answer_bytes_max };
         let mut read = None;
         let end = tokio::time::timeout(timeout, watch.exchange(&self.client, request, &mut read));
         match end.await {
@@ -361,6 +367,7 @@ struct Watch {
     bytes: u64,
     count: Count,
     https: bool,
+    answer_bytes_max: usize,
 }
 
 impl Watch {
@@ -373,12 +380,12 @@ impl Watch {
         loop {
             let error = match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    let room = limits::ANSWER_BYTES_MAX.saturating_sub(part.body.len());
-                    part.body.extend(chunk.iter().take(room));
+                    let room = self.answer_bytes_max.saturating_sub(part.body.len());
+                    part.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
                     if chunk.len() <= room {
                         continue;
                     }
-                    let why = format!("an answer of more than {} bytes", limits::ANSWER_BYTES_MAX);
+                    let why = format!("an answer of more than {} bytes", self.answer_bytes_max);
                     return self.lost(
                         read.take().map(Part::into_answer),
                         Loss::AnswerTooLarge,

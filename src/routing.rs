@@ -4,6 +4,7 @@ mod certificates;
 pub mod decisions;
 mod folder;
 pub mod generations;
+pub mod live;
 pub mod picture;
 mod tree;
 
@@ -24,7 +25,7 @@ use crate::tak::{Decision, Finding, Question, Severity, Source, Table, report};
 pub use certificates::certificates;
 use decisions::Counter;
 use folder::NotRead;
-pub use folder::{Content, fingerprint};
+pub use folder::{Content, fingerprint, write_all};
 use generations::{Because, GenerationError, Generations};
 pub use tree::{Tree, TreeState};
 
@@ -129,6 +130,7 @@ struct Shared {
     changing: Mutex<()>,
     generations: OnceLock<Generations>,
     counter: Counter,
+    live: live::Live,
 }
 
 /// A change that did not take.
@@ -165,6 +167,7 @@ impl Current {
             changing: Mutex::default(),
             generations: OnceLock::new(),
             counter: Counter::default(),
+            live: live::Live::default(),
         };
         Ok((Self { shared: Arc::new(shared) }, findings, content))
     }

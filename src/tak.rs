@@ -251,6 +251,12 @@ impl Table {
         self.platform.onward.as_deref().and_then(|id| self.system(id))
     }
 
+    /// The system that is a live TAK, where one is configured.
+    #[must_use]
+    pub fn live_tak(&self) -> Option<Arc<System>> {
+        self.platform.tak.as_deref().and_then(|id| self.system(id))
+    }
+
     /// Every county, by code.
     pub fn counties(&self) -> impl Iterator<Item = &Arc<County>> {
         self.counties.values()

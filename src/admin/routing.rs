@@ -9,12 +9,13 @@ use serde::Deserialize;
 use super::{Door, Trouble};
 use crate::limits;
 use crate::routing::decisions::Recorded;
-use crate::routing::picture::{Change, Desk, Files, NoAnswer, OpenCases, Picture};
+use crate::routing::picture::{Change, Desk, Fetched, Files, NoAnswer, OpenCases, Picture};
 
 pub(super) fn routes() -> Router<Door> {
     Router::new()
         .route("/routing", get(picture))
         .route("/routing/reload", post(reload))
+        .route("/routing/fetch", post(fetch))
         .route("/routing/rollback", post(roll_back))
         .route("/routing/files", get(files))
         .route("/routing/decisions", get(decisions))
@@ -27,6 +28,10 @@ async fn picture(State(door): State<Door>) -> Result<Json<Picture>, Trouble> {
 
 async fn reload(State(door): State<Door>) -> Result<Json<Change>, Trouble> {
     asked(door, |desk| Ok(desk.reload())).await
+}
+
+async fn fetch(State(door): State<Door>) -> Result<Json<Fetched>, Trouble> {
+    asked(door, |desk| desk.fetch()).await
 }
 
 #[derive(Debug, Deserialize)]

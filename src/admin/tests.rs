@@ -11,7 +11,7 @@ use crate::cases::fold::CaseFold;
 use crate::clock::SystemClock;
 use crate::complaint::command::Parties;
 use crate::routing::decisions::Recorded;
-use crate::routing::picture::{Change, Desk, Files, NoAnswer, OpenCases, Picture};
+use crate::routing::picture::{Change, Desk, Fetched, Files, NoAnswer, OpenCases, Picture};
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, Settings};
 use crate::store::journal::memory::MemoryDisk;
@@ -26,6 +26,10 @@ impl Desk for NoDesk {
     }
 
     fn reload(&self) -> Change {
+        panic!("nobody asks")
+    }
+
+    fn fetch(&self) -> Result<Fetched, NoAnswer> {
         panic!("nobody asks")
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Parts;
+use super::{Parts, live};
 use crate::cases::Cases;
 use crate::clock;
 use crate::limits;
-use crate::routing::Refused;
 use crate::routing::decisions::{self, Recorded};
-use crate::routing::picture::{Change, Desk, Files, NoAnswer, OpenCases, Picture};
+use crate::routing::live::{ROLLED_BACK, Taken};
+use crate::routing::picture::{Change, Desk, Fetched, Files, NoAnswer, OpenCases, Picture};
+use crate::routing::{Refused, RollBackError};
 use crate::telemetry::Chain;
 
 /// The desk of a running gateway.
@@ -21,20 +22,55 @@ impl Desk for RunningDesk {
 
     fn reload(&self) -> Change {
         let before = self.generation();
+        // Reading the folder is saying that it is right as it is.
+        if self.0.routing.resume().is_some() {
+            tracing::info!("fetching from the live TAK goes on");
+        }
         let outcome = self.0.routing.reload(self.0.clock.now());
         super::follow::tell(&self.0, &outcome);
         self.change(before)
     }
 
-    fn roll_back(&self, generation: &str) -> Result<Change, NoAnswer> {
+    fn fetch(&self) -> Result<Fetched, NoAnswer> {
         let before = self.generation();
-        let (_, outcome) = self
-            .0
-            .routing
-            .roll_back(generation, self.0.clock.now())
-            .map_err(|error| Chain(&error).to_string())?;
-        super::follow::tell(&self.0, &outcome);
-        Ok(self.change(before))
+        let Taken { report, wrote, outcome: _ } =
+            live::ask(&self.0).map_err(|why| format!("nothing is fetched: {why}"))?;
+        let rows = report.left.iter().take(limits::TAK_FETCH_LEFT_SHOWN_MAX);
+        Ok(Fetched {
+            change: self.change(before),
+            wrote,
+            routes: report.routes,
+            permissions: report.permissions,
+            left: report.left.len(),
+            left_rows: rows.map(|it| format!("{}: {}: {}", it.place, it.row, it.why)).collect(),
+            notes: report.notes,
+        })
+    }
+
+    fn roll_back(&self, generation: &str) -> Result<Change, NoAnswer> {
+        let (before, now) = (self.generation(), self.0.clock.now());
+        let routing = &self.0.routing;
+        let was_live = routing.live().is_some();
+        // Before the folder is touched, so that no fetch under way comes after.
+        let paused = routing.pause(ROLLED_BACK, now);
+        match routing.roll_back(generation, now) {
+            Ok((_, outcome)) => {
+                if !was_live && routing.live().is_none() {
+                    routing.pause_again(paused);
+                } else {
+                    tracing::warn!("fetching from the live TAK is paused: {ROLLED_BACK}");
+                }
+                super::follow::tell(&self.0, &outcome);
+                Ok(self.change(before))
+            }
+            Err(error) => {
+                // Of one that was written in part, the pause stays.
+                if !matches!(error, RollBackError::Write { .. }) {
+                    routing.pause_again(paused);
+                }
+                Err(Chain(&error).to_string())
+            }
+        }
     }
 
     fn files(&self) -> Result<Files, NoAnswer> {

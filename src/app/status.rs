@@ -57,6 +57,7 @@ pub(super) fn status(parts: &Parts) -> Value {
                 "skipped": tree.tree.as_ref().map(|it| it.skipped),
                 "refused": tree.fault.map(|(at, why)| json!({ "at": at, "why": why })),
             }),
+            "live": parts.routing.live(),
             "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
         },
         "systems": systems(parts),

@@ -50,6 +50,11 @@ pub(super) enum Tak {
         #[command(flatten)]
         at: At,
     },
+    /// Fetch routes and permissions from the live TAK now, also where fetching is paused.
+    Fetch {
+        #[command(flatten)]
+        at: At,
+    },
     /// Return the folder to a configuration that was in force, byte for byte.
     Rollback(running::RollBack),
     Import(super::tak_import::Import),
@@ -65,6 +70,7 @@ impl Tak {
             Self::Plan(plan) => plan.run(out),
             Self::Status { at } => running::status(&at, out),
             Self::Reload { at } => running::reload(&at, out),
+            Self::Fetch { at } => running::fetch(&at, out),
             Self::Rollback(back) => back.run(out),
             Self::Import(import) => import.run(out),
             Self::Export(export) => export.run(out),

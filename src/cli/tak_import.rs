@@ -166,30 +166,9 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Failed> {
     Ok(files)
 }
 
-/// Writes every file beside its place, then moves each to it: none is ever seen half written.
 fn write_all(folder: &Path, files: &[&Source]) -> Result<(), Failed> {
-    let failed =
-        |path: &Path, error| Failed(format!("{} cannot be written: {error}", path.display()));
-    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    let place = |file: &Source| {
-        let path = folder.join(&file.name);
-        // Not `.toml`, so that nobody reads it for a part of the folder.
-        (folder.join(format!("{}.new", file.name)), path)
-    };
-    for file in files {
-        let (new, _) = place(file);
-        let write = || {
-            let mut handle = fs::File::create(&new)?;
-            handle.write_all(file.text.as_bytes())?;
-            handle.sync_all()
-        };
-        write().map_err(|error| failed(&new, error))?;
-    }
-    for file in files {
-        let (new, path) = place(file);
-        fs::rename(&new, &path).map_err(|error| failed(&path, error))?;
-    }
-    fs::File::open(folder).and_then(|it| it.sync_all()).map_err(|error| failed(folder, error))
+    routing::write_all(folder, files)
+        .map_err(|(path, error)| Failed(format!("{} cannot be written: {error}", path.display())))
 }
 
 impl Export {

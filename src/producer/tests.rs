@@ -330,6 +330,12 @@ async fn an_answer_is_read_to_the_bound_and_not_further() {
     let plain = Producer::plain().unwrap();
     let url = answering(of(limits::ANSWER_BYTES_MAX).leak()).await;
     assert_eq!(answered(plain.call(call(&url)).await).body.len(), limits::ANSWER_BYTES_MAX);
+    // A call that says so reads more, and no further than it says.
+    let larger = limits::ANSWER_BYTES_MAX * 2;
+    let url = answering(of(larger).leak()).await;
+    assert_eq!(answered(plain.call_for(call(&url), larger).await).body.len(), larger);
+    let (_, loss, read) = unknown(plain.call_for(call(&url), larger - 1).await);
+    assert_eq!((loss, read.unwrap().body.len()), (Loss::AnswerTooLarge, larger - 1));
     let url = serve(|mut stream| async move {
         request(&mut stream).await;
         let endless = [b'a'; 65536];

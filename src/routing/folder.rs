@@ -254,6 +254,31 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Writes every file beside its place, then moves each to it: none is ever seen half written.
+///
+/// # Errors
+/// What could not be written, and what the system said.
+pub fn write_all(folder: &Path, files: &[&Source]) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |path: &Path, error| (path.to_owned(), error);
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    // Not `.toml`, so that nobody reads it for a part of the folder.
+    let beside = |file: &Source| folder.join(format!("{}.new", file.name));
+    for file in files {
+        let new = beside(file);
+        let write = || {
+            let mut handle = File::create(&new)?;
+            handle.write_all(file.text.as_bytes())?;
+            handle.sync_all()
+        };
+        write().map_err(|error| failed(&new, error))?;
+    }
+    for file in files {
+        let path = folder.join(&file.name);
+        fs::rename(beside(file), &path).map_err(|error| failed(&path, error))?;
+    }
+    sync_dir(folder).map_err(|error| failed(folder, error))
+}
+
 pub(super) fn sync_dir(folder: &Path) -> io::Result<()> {
     let here = folder.as_os_str().is_empty();
     File::open(if here { Path::new(".") } else { folder })?.sync_all()

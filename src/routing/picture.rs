@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
 use super::generations::Kept;
+use super::live::LivePicture;
 use super::{Current, Refused};
 use crate::clock;
 use crate::id::HsaId;
@@ -32,6 +33,9 @@ pub struct Picture {
     pub counties: Vec<CountyState>,
     /// What becomes another within [`limits::ROUTING_PLANNED_DAYS`].
     pub planned: Vec<Planned>,
+    /// The live TAK that routes and permissions are fetched from, where one is configured.
+    #[serde(default)]
+    pub live: Option<LivePicture>,
     /// What can be returned to, the newest first.
     pub kept: Vec<Kept>,
 }
@@ -59,6 +63,26 @@ pub struct Change {
     pub generation: String,
     /// Why the folder's content is not in force, where it is not.
     pub refused: Option<Refused>,
+}
+
+/// What came of a fetch from the live TAK.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched {
+    /// What it did to what is in force.
+    pub change: Change,
+    /// Files of the folder that are others now.
+    pub wrote: Vec<String>,
+    /// Routes in the imported files.
+    pub routes: usize,
+    /// Permissions in the imported files.
+    pub permissions: usize,
+    /// Rows that were not carried over.
+    pub left: usize,
+    /// The first [`limits::TAK_FETCH_LEFT_SHOWN_MAX`] of them, each with why.
+    pub left_rows: Vec<String>,
+    /// What else was done.
+    pub notes: Vec<String>,
 }
 
 /// The open cases of a unit.
@@ -90,6 +114,11 @@ pub trait Desk: Send + Sync {
     fn picture(&self) -> Picture;
     /// Reads the folder again.
     fn reload(&self) -> Change;
+    /// Fetches from the live TAK now, also where fetching is paused.
+    ///
+    /// # Errors
+    /// When nothing was fetched; nothing has changed.
+    fn fetch(&self) -> Result<Fetched, NoAnswer>;
     /// Returns to a kept configuration.
     ///
     /// # Errors
@@ -143,6 +172,7 @@ impl Current {
             refused: self.refused(),
             counties: counties.collect(),
             planned: table.planned(today, until),
+            live: self.live(),
             // A list that cannot be read is no reason to show nothing; the next change says why.
             kept: self.generations().and_then(|it| it.list().ok()).unwrap_or_default(),
         }

@@ -69,6 +69,8 @@ fn platform(draft: &Draft) -> Option<Platform> {
         inkorg: it.inkorg.as_ref()?.value.clone(),
         portal: it.portal.as_ref()?.value.clone(),
         onward: it.onward.as_ref().map(|it| it.value.clone()),
+        tak: it.tak.as_ref().map(|it| it.value.clone()),
+        tak_every: it.tak_every.unwrap_or(limits::TAK_FETCH_EVERY_DEFAULT),
         place: it.place,
         hierarchy_files: climbing.map(|it| it.files.clone()).unwrap_or_default(),
         delimiter_contracts: it.delimiter_contracts.clone(),

@@ -107,10 +107,20 @@ fn platform(draft: &Draft, systems: &Systems<'_>, found: &mut Findings) {
         );
         return;
     };
-    for (key, told) in [("inkorg", &platform.inkorg), ("onward", &platform.onward)] {
+    let called =
+        [("inkorg", &platform.inkorg), ("onward", &platform.onward), ("tak", &platform.tak)];
+    for (key, told) in called {
         let Some(told) = told else { continue };
         if let Some(system) = systems.named(&told.value, told.place, key, found) {
             must_be_called(system, told.place, key, found);
+            if key == "tak" && system.url.as_ref().is_some_and(|it| !it.starts_with("https:")) {
+                found.error(
+                    told.place,
+                    format!("tak names system \"{}\", which is not called over TLS", told.value),
+                    "who may call what is not taken from a plain http address: use https"
+                        .to_owned(),
+                );
+            }
         }
     }
     if let Some(portal) = &platform.portal {

@@ -40,8 +40,10 @@ use raw::{At, NamesTold, Raw, RawPermission, RawRoute, Spot};
 pub const FILES: [&str; 3] = [SYSTEMS, ROUTES, PERMISSIONS];
 
 const SYSTEMS: &str = "imported-systems.toml";
-const ROUTES: &str = "imported-routes.toml";
-const PERMISSIONS: &str = "imported-permissions.toml";
+/// Where routes go.
+pub const ROUTES: &str = "imported-routes.toml";
+/// Where permissions go.
+pub const PERMISSIONS: &str = "imported-permissions.toml";
 
 /// The namespace of what this program's own export adds to the rows of a TAK.
 pub(super) const MARKS: &str = "urn:klagomal:tak:1";

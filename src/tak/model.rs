@@ -25,6 +25,11 @@ pub struct Platform {
     pub portal: HsaId,
     /// Id of the system that is sent every handling event as `ProcessComplaintHandling`.
     pub onward: Option<String>,
+    /// Id of the system that is a live TAK: routes and permissions are fetched from it.
+    pub tak: Option<String>,
+    /// How often they are, from [`crate::limits::TAK_FETCH_EVERY_MIN`] to
+    /// [`crate::limits::TAK_FETCH_EVERY_MAX`].
+    pub tak_every: Duration,
     /// Where it is configured.
     pub place: Place,
     /// HSA unit files in the routing folder that make the organisation tree, the master first.

@@ -5,6 +5,7 @@ mod decisions;
 mod differences;
 mod example;
 mod faults;
+mod live;
 mod model;
 mod reach;
 mod rehearsal;

@@ -1,4 +1,4 @@
-//! `klagomal tak status|reload|rollback`: routing of a running gateway, through its admin door.
+//! `klagomal tak status|reload|fetch|rollback`: routing of a running gateway, through its admin door.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use crate::cli::{Failed, Outcome, serve};
 use crate::clock::{self, Clock, SystemClock};
 use crate::routing;
 use crate::routing::generations::{Generations, Kept};
-use crate::routing::picture::{Change, Picture};
+use crate::routing::live::{self, LivePicture};
+use crate::routing::picture::{Change, Fetched, Picture};
 use crate::telemetry::Chain;
 
 #[derive(Debug, Args)]
@@ -46,6 +47,13 @@ impl RollBack {
         let folder = &config.tak.dir;
         let name = routing::roll_back(folder, &kept, &self.generation, SystemClock.now())
             .map_err(|error| Failed(Chain(&error).to_string()))?;
+        let now = SystemClock.now();
+        let back = routing::read(folder, now).ok().and_then(|it| it.routing);
+        if back.is_some_and(|it| it.table.live_tak().is_some()) {
+            live::pause_in(&config.store.dir, live::ROLLED_BACK, now).map_err(|error| {
+                Failed(format!("fetching from the live TAK is not paused: {error}"))
+            })?;
+        }
         if self.at.json {
             write_json(&json!({ "generation": name, "folder": folder }), out)?;
         } else {
@@ -59,6 +67,27 @@ impl RollBack {
 pub(super) fn reload(at: &At, out: &mut dyn Write) -> Outcome {
     let change = typed(at.post("/routing/reload", &json!({}))?)?;
     changed(at, &change, out)
+}
+
+pub(super) fn fetch(at: &At, out: &mut dyn Write) -> Outcome {
+    let fetched: Fetched = typed(at.post("/routing/fetch", &json!({}))?)?;
+    if at.json {
+        write_json(&fetched, out)?;
+        let refused = fetched.change.refused.is_some();
+        return Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
+    fetched.left_rows.iter().try_for_each(|it| writeln!(out, "not carried over: {it}"))?;
+    fetched.notes.iter().try_for_each(|it| writeln!(out, "{it}"))?;
+    let Fetched { routes, permissions, left, .. } = &fetched;
+    writeln!(
+        out,
+        "{routes} routes and {permissions} permissions; {left} rows are not carried over"
+    )?;
+    fetched.wrote.iter().try_for_each(|it| writeln!(out, "wrote {it}"))?;
+    if fetched.wrote.is_empty() {
+        writeln!(out, "the folder says the same already")?;
+    }
+    changed(at, &fetched.change, out)
 }
 
 /// Reads what the gateway answered.
@@ -114,6 +143,9 @@ fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
             )?;
         }
     }
+    if let Some(live) = &picture.live {
+        write_live(live, out)?;
+    }
     writeln!(out, "\ncounties")?;
     for it in &picture.counties {
         let state = if it.live {
@@ -134,6 +166,29 @@ fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
     for it in &picture.kept {
         let running = if it.generation == picture.generation { "  <- now" } else { "" };
         writeln!(out, "  {}  {}{running}", it.short(), when(it))?;
+    }
+    Ok(())
+}
+
+fn write_live(live: &LivePicture, out: &mut dyn Write) -> io::Result<()> {
+    let every = live.every_seconds / 60;
+    writeln!(out, "\nlive TAK   {}, every {every} min", live.system)?;
+    match (&live.paused, live.next) {
+        (Some(pause), _) => {
+            writeln!(out, "           PAUSED {}: {}", minute(pause.since), pause.why)?;
+            writeln!(out, "           go on with: klagomal tak reload, or: klagomal tak fetch")?;
+        }
+        (None, Some(next)) => writeln!(out, "next       {}", minute(next))?,
+        (None, None) => writeln!(out, "next       now")?,
+    }
+    let good = live.last_good.map_or_else(|| "never".to_owned(), minute);
+    writeln!(out, "last good  {good}")?;
+    if let Some(failure) = &live.last_failure {
+        let still = if live.failing { "FAILED     " } else { "failed     " };
+        writeln!(out, "{still}{} {}", minute(failure.at), failure.why)?;
+    }
+    if live.left > 0 {
+        writeln!(out, "           {} rows are not carried over", live.left)?;
     }
     Ok(())
 }
