@@ -27,6 +27,11 @@ fn consumer(at: usize) -> String {
     format!("SE0000000000-K{}", at % CONSUMERS)
 }
 
+/// Consumer, contract and address of a permission; no two are the same.
+fn permission(at: usize) -> (usize, usize, usize) {
+    (at / 1000 % CONSUMERS, at % 1000 / 5, at % 5 + at / 1000)
+}
+
 /// The example configuration, and as many rows as the nation has.
 fn sources() -> Vec<Source> {
     let source = |name: &str, text: String| Source { name: name.to_owned(), text };
@@ -45,9 +50,9 @@ fn sources() -> Vec<Source> {
         writeln!(
             permissions,
             "[[permission]]\nconsumer = \"{}\"\ncontract = \"{}\"\nlogical_address = \"{}\"",
-            consumer(at / 1000),
-            contract(at % 1000 / 5 + at / PERMISSIONS),
-            address(at % 5 + at / 1000)
+            consumer(permission(at).0),
+            contract(permission(at).1),
+            address(permission(at).2)
         )
         .unwrap();
     }
@@ -80,12 +85,14 @@ fn decide(table: &Table, now: Timestamp) {
     let callers: Vec<HsaId> =
         (0..CONSUMERS).map(|at| HsaId::parse(&consumer(at)).unwrap()).collect();
     let addresses: Vec<String> = (0..ROUTES / CONTRACTS).map(address).collect();
+    // Rows from all over the table, so that no two calls meet the same memory; one in ten is refused.
     let question = |at: usize| {
-        let mixed = at.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let row = at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let (consumer, contract, address) = permission(row % PERMISSIONS);
         Question {
-            caller: &callers[mixed % callers.len()],
-            contract: &contracts[(mixed >> 16) % contracts.len()],
-            address: &addresses[(mixed >> 32) % addresses.len()],
+            caller: &callers[(consumer + usize::from(at.is_multiple_of(10))) % callers.len()],
+            contract: &contracts[contract % contracts.len()],
+            address: &addresses[address % addresses.len()],
             profile: Profile::Rivtabp21,
             at: now,
         }
