@@ -27,8 +27,9 @@ pub enum Refusal {
     /// VP004, VP006, VP007, VP008, VP010: what the routing configuration says.
     #[error("routing: {0}")]
     Routing(Denial),
-    /// VP015: well-formed, but not a message of the contract.
-    #[error("not a message of the contract: {path}: {what}")]
+    /// VP015: well-formed, but not a message of the contract. The place goes to the sender only: the
+    /// names of unknown elements are the sender's own, and the log takes nothing from a message.
+    #[error("not a message of the contract; the fault that was sent names the place")]
     Malformed { path: String, what: String },
     /// A question to the gateway itself without what it must have. No code: the text is the
     /// contract's.
