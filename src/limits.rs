@@ -402,3 +402,10 @@ pub const TAK_FETCH_LEFT_SHOWN_MAX: usize = 20;
 pub const TAK_NOTE_BYTES_MAX: u64 = 64 * 1024;
 
 const _: () = assert!(TAK_FETCH_ASKED_WAIT.as_secs() < ADMIN_CALL_TIME_MAX.as_secs());
+
+/// Sets of labels (contract, consumer, producer, outcome) that calls are counted by. A region's 50
+/// contracts between a few systems are some hundreds; each set costs about 50 lines of a scrape.
+pub const METRIC_SETS_MAX: usize = 1000;
+
+/// `tracestate` that is passed on (W3C: at least 512 characters).
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
