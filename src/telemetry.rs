@@ -264,7 +264,8 @@ mod tests {
                 "a {}", "deed"
             );
         });
-        let end = " INFO a deed labels.correlationId=\"c-1\" event.id=e-1 trace.id=t-1 why=\"x y\"\n";
+        let end =
+            " INFO a deed labels.correlationId=\"c-1\" event.id=e-1 trace.id=t-1 why=\"x y\"\n";
         assert!(line.ends_with(end), "{line}");
     }
 

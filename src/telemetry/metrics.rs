@@ -122,6 +122,23 @@ pub struct Call<'a> {
     pub sent: u64,
 }
 
+impl Call<'static> {
+    /// A call that was refused before anything of it was read.
+    #[must_use]
+    pub const fn refused(outcome: &'static str) -> Self {
+        Self {
+            contract: OTHER,
+            consumer: OTHER,
+            producer: "none",
+            outcome,
+            time: Duration::ZERO,
+            producer_time: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+}
+
 impl Call<'_> {
     fn order(&self, labels: &CallLabels) -> Ordering {
         (&*labels.contract, &*labels.consumer, &*labels.producer, labels.outcome).cmp(&(
@@ -395,10 +412,7 @@ mod tests {
         for _ in 0..3 {
             metrics.call(&call("a", "passed"));
         }
-        metrics.call(&Call {
-            producer_time: Some(Duration::from_secs(30)),
-            ..call("a", "VP009")
-        });
+        metrics.call(&Call { producer_time: Some(Duration::from_secs(30)), ..call("a", "VP009") });
         let mut now = Now::default();
         now.gauge("store_free_bytes", "Free", Vec::new(), 5.0);
         now.counter("journal_syncs", "Syncs", vec![("of", "x\"y".to_owned())], 4);
@@ -412,7 +426,8 @@ mod tests {
         assert_eq!(value(&text, "klagomal_calls_in_flight"), Some(1.0));
         assert_eq!(value(&text, "klagomal_store_free_bytes{}"), Some(5.0), "{text}");
         assert_eq!(value(&text, "klagomal_journal_syncs_total{of=\"x\\\"y\"}"), Some(4.0));
-        let late = "{le=\"29.0\",contract=\"urn:c:1\",consumer=\"a\",producer=\"p\",outcome=\"VP009\"}";
+        let late =
+            "{le=\"29.0\",contract=\"urn:c:1\",consumer=\"a\",producer=\"p\",outcome=\"VP009\"}";
         assert_eq!(value(&text, &format!("klagomal_producer_seconds_bucket{late}")), Some(0.0));
         assert!(text.ends_with("# EOF\n"));
         drop(begun);

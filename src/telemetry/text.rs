@@ -1,6 +1,6 @@
 //! Fields of a text line: those that a person looks for. The rest are for machines, in JSON.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;

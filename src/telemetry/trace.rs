@@ -179,11 +179,8 @@ mod tests {
 
     #[test]
     fn a_trace_that_came_is_continued_below_the_caller_s_span() {
-        let trace = Trace::of(&map(&[
-            (TRACEPARENT, CALLER),
-            (TRACESTATE, "a=1"),
-            (TRACESTATE, "b=2"),
-        ]));
+        let trace =
+            Trace::of(&map(&[(TRACEPARENT, CALLER), (TRACESTATE, "a=1"), (TRACESTATE, "b=2")]));
         assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(trace.parent(), Some(0x00f0_67aa_0ba9_02b7));
         assert!(trace.is_sampled());

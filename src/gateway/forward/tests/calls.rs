@@ -394,17 +394,23 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
     let (passed, refused) = (of("abc-1"), of("abc-2"));
     for part in [
         "passed on".to_owned(),
-        "call.status=200".to_owned(),
-        "call.contract=urn:c:1".to_owned(),
-        "call.address=SE1".to_owned(),
-        "call.caller=SE0000000000-REGION".to_owned(),
-        format!("call.producer={}", producer.url),
-        "call.producer_ms=".to_owned(),
-        format!("call.bytes_in={}", body.len()),
-        format!("call.bytes_out={}", ok().split_once("\r\n\r\n").unwrap().1.len()),
+        "http.response.status_code=200".to_owned(),
+        "labels.servicecontract_namespace=urn:c:1".to_owned(),
+        "labels.receiverid=SE1".to_owned(),
+        "labels.senderid=SE0000000000-REGION".to_owned(),
+        "labels.routerVagvalTrace=\"SE1\"".to_owned(),
+        "labels.routerBehorighetTrace=\"SE1\"".to_owned(),
+        format!("url.original=\"{}\"", producer.url),
+        "destination.address=\"localhost\"".to_owned(),
+        "labels.producerMs=".to_owned(),
+        "event.outcome=\"success\"".to_owned(),
+        format!("http.request.body.bytes={}", body.len()),
+        format!("http.response.body.bytes={}", ok().split_once("\r\n\r\n").unwrap().1.len()),
     ] {
         assert!(passed.contains(&part), "{part}: {passed}");
     }
-    assert!(refused.contains("call.status=500") && !refused.contains("call.producer"), "{refused}");
+    assert!(refused.contains("http.response.status_code=500"), "{refused}");
+    assert!(refused.contains("error.code=\"VP004\""), "{refused}");
+    assert!(!refused.contains("url.original"), "{refused}");
     assert!(!all.contains("SECRET"));
 }
