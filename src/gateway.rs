@@ -6,6 +6,7 @@
 mod callers;
 mod forward;
 mod intake;
+mod kept;
 mod line;
 mod opening;
 mod proxied;
@@ -18,7 +19,7 @@ mod trail;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -31,7 +32,6 @@ use crate::complaint::message::{
     FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
 };
 use crate::id::HsaId;
-use crate::limits;
 use crate::listen::{Body, Connection, PeerState, Service};
 use crate::rivta::wsdl::Library;
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
@@ -44,10 +44,11 @@ use crate::telemetry::trace::Trace;
 use callers::CallHeaders;
 pub use forward::Pools;
 use forward::{Passing, Route};
-use intake::{FileError, Files};
+use intake::Files;
+use kept::{handling_of, known_case, reception};
 pub use line::Evidence;
 use line::{Came, Line};
-use opening::{Opening, Rest};
+use opening::{Opening, Rest, let_finish, will_send};
 pub use proxied::Proxy;
 use proxied::Sender;
 use rate::Rates;
@@ -330,15 +331,15 @@ impl Gateway {
         let mut reader = MessageReader::new(opening.content_type.as_deref())?;
         let mut files = Files::new(self.cases.blobs().clone());
         for chunk in opening.read {
-            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
+            files = files.take(reader.push(&chunk)?).await?;
         }
         let mut rest = opening.rest;
         while let Some(chunk) = rest.next().await? {
-            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
+            files = files.take(reader.push(&chunk)?).await?;
         }
         let (head, skeleton, parts) = reader.finish()?;
-        let files = files.take(parts).await.map_err(unavailable)?;
-        let files = files.finish().await.map_err(unavailable)?;
+        let files = files.take(parts).await?;
+        let files = files.finish().await?;
         Ok(Message { head, skeleton, files, way })
     }
 
@@ -487,7 +488,7 @@ impl Gateway {
         let headers = request.headers();
         let told = || match &self.proxy {
             Some(proxy) => proxy.base_url(headers),
-            None => base_url("https", headers),
+            None => reply::base_url("https", headers),
         };
         let base = self.base_url.clone().unwrap_or_else(told);
         reply::description(&self.library.load(), path, query, &base, correlation)
@@ -511,70 +512,6 @@ pub fn grounds(routing: &Routing) -> Grounds {
         generation: routing.table.generation().to_string(),
         reception: None,
         codes: Arc::clone(&routing.codes),
-    }
-}
-
-/// Routing knows no receiver for new cases; a permitted caller may still add to one that is here.
-fn known_case(denial: Denial, question: &Question<'_>, table: &tak::Table) -> Result<Way, Refusal> {
-    let ours = question.contract.as_str().eq_ignore_ascii_case(tak::PROCESS_COMPLAINT);
-    let gone = matches!(denial, Denial::NoRoute { .. } | Denial::CountyNotLive { .. });
-    match HsaId::parse(question.address) {
-        Ok(addressed) if ours && gone && table.permits(question) => {
-            Ok(Way::KnownCase(addressed, denial))
-        }
-        _ => Err(Refusal::Routing(denial)),
-    }
-}
-
-fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception {
-    let destination = match handling {
-        Handling::Store => Goes::Store,
-        Handling::System { system, receiver } => Goes::System {
-            id: system.id.clone().unwrap_or_default(),
-            hsa_id: system.hsa_id.clone(),
-            receiver: receiver.clone(),
-        },
-    };
-    let kind = if table.is_patient_advisory_committee(&unit.hsa_id) {
-        RecipientKind::PatientAdvisoryCommittee
-    } else {
-        RecipientKind::CareProvider
-    };
-    Reception {
-        receiver: unit.hsa_id.clone(),
-        receiver_name: unit.name.clone(),
-        county: unit.county.clone(),
-        kind,
-        destination,
-    }
-}
-
-/// Lets the sender of a refused message finish, for a bounded time, while the answer is on its way:
-/// to somebody who is still writing it is lost when the connection closes over what was not read.
-fn let_finish(refusal: &Refusal, mut rest: Rest) {
-    if let Refusal::Body(_) = refusal {
-        return;
-    }
-    tokio::spawn(async move {
-        let rest = async { while let Ok(Some(_)) = rest.next().await {} };
-        if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
-            tracing::info!("a refused message was still being sent when its time was up");
-        }
-    });
-}
-
-/// Whether the body is on its way, or will be: who waits to be told to go on has sent nothing.
-fn will_send(request: &http::Request<Incoming>) -> bool {
-    !request.headers().contains_key(header::EXPECT)
-}
-
-fn handling_of(unit: &Unit, method: &tak::Method) -> Handling {
-    match method {
-        tak::Method::Store => Handling::Store,
-        tak::Method::System { system, receiver } => Handling::System {
-            system: Arc::clone(system),
-            receiver: receiver.clone().unwrap_or_else(|| unit.hsa_id.clone()),
-        },
     }
 }
 
@@ -619,14 +556,4 @@ fn answer(
             Err(Refusal::Unavailable(Chain(&error).to_string()))
         }
     }
-}
-
-fn unavailable(error: FileError) -> Refusal {
-    Refusal::Unavailable(Chain(&error).to_string())
-}
-
-/// The address that the caller used, from `Host`.
-fn base_url(scheme: &str, headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("{scheme}://{host}")
 }

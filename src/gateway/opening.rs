@@ -213,6 +213,25 @@ fn memmem(held: &[u8], wanted: &[u8]) -> Option<usize> {
     held.windows(wanted.len().max(1)).position(|it| it == wanted)
 }
 
+/// Lets the sender of a refused message finish, for a bounded time, while the answer is on its way:
+/// to somebody who is still writing it is lost when the connection closes over what was not read.
+pub(super) fn let_finish(refusal: &Refusal, mut rest: Rest) {
+    if let Refusal::Body(_) = refusal {
+        return;
+    }
+    tokio::spawn(async move {
+        let rest = async { while let Ok(Some(_)) = rest.next().await {} };
+        if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
+            tracing::info!("a refused message was still being sent when its time was up");
+        }
+    });
+}
+
+/// Whether the body is on its way, or will be: who waits to be told to go on has sent nothing.
+pub(super) fn will_send(request: &http::Request<Incoming>) -> bool {
+    !request.headers().contains_key(header::EXPECT)
+}
+
 pub(super) fn body_refusal(error: BodyError) -> Refusal {
     match error {
         BodyError::TooLarge(_) => ReadError::Size.into(),

@@ -1,6 +1,6 @@
 //! Answers as they go on the wire.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::refusal::Refusal;
 use crate::cases::Accepted;
@@ -65,6 +65,12 @@ pub(super) fn description(
             with(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text, correlation)
         }
     }
+}
+
+/// The address that the caller used, from `Host`.
+pub(super) fn base_url(scheme: &str, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("{scheme}://{host}")
 }
 
 fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {

@@ -168,15 +168,12 @@ impl Library {
             }
         }
         for (name, file) in wsdls {
-            let path = match self.files.get(&file).and_then(|text| path_of(text)) {
-                Some(path) => path,
-                None => {
-                    told.push(format!(
-                        "{name} is not given out: its targetNamespace is no RIV TA interaction \
+            let Some(path) = self.files.get(&file).and_then(|text| path_of(text)) else {
+                told.push(format!(
+                    "{name} is not given out: its targetNamespace is no RIV TA interaction \
                          (urn:riv:<domain>:<Interaction>:<version>:rivtabp21)"
-                    ));
-                    continue;
-                }
+                ));
+                continue;
             };
             if let Some(known) = self.by_path(&path) {
                 told.push(format!("{name} is not given out: {} has {path} already", known.file));
