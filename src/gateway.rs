@@ -27,9 +27,8 @@ use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
 use crate::complaint::command::{self, Parties, Reception};
-use crate::complaint::event::Destination as Goes;
 use crate::complaint::message::{
-    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
+    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling,
 };
 use crate::id::HsaId;
 use crate::listen::{Body, Connection, PeerState, Service};
