@@ -365,8 +365,8 @@ impl Line {
             destination.port = destination.as_ref().map(port),
             labels.producerMs = producer_ms,
             error.code = self.came.code(),
-            "{} -> {address} {}: {} ({}, {} ms)",
-            self.caller, short(contract), self.outcome, self.status, time.as_millis()
+            "{} -> {} {}: {} ({}, {} ms)", self.caller, shown(address), shown(short(contract)),
+            self.outcome, self.status, time.as_millis()
         );
     }
 }
@@ -375,6 +375,11 @@ impl Line {
 fn time_since(begun: Timestamp, at: Timestamp, time: Duration) -> Duration {
     let before = Duration::try_from(at.duration_since(begun)).unwrap_or_default();
     time.saturating_sub(before)
+}
+
+/// A refused call may have said nothing yet.
+fn shown(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
 }
 
 fn nanos(time: Duration) -> u64 {
