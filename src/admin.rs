@@ -57,6 +57,8 @@ pub struct Controls {
     pub grounds: Arc<dyn Fn() -> Grounds + Send + Sync>,
     /// Routing: its state, its changes and what it decided.
     pub routing: SharedDesk,
+    /// The figures for Prometheus; an error says why there are none.
+    pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Makes a backup of the store. Blocks as long as that takes.
     pub backup: Arc<MakesBackup>,
 }
@@ -85,6 +87,7 @@ fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .route("/reload", post(reload))
         .route("/cases", get(list))
         .route("/cases/{number}", get(show))
@@ -179,6 +182,16 @@ async fn status(State(door): State<Door>) -> Response {
     match tokio::task::spawn_blocking(move || (controls.status)()).await {
         Ok(status) => Json(status).into_response(),
         Err(_) => Trouble::internal("the status was cut off").into_response(),
+    }
+}
+
+async fn metrics(State(door): State<Door>) -> Result<Response, Trouble> {
+    const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let controls = door.controls.clone();
+    match tokio::task::spawn_blocking(move || (controls.metrics)()).await {
+        Ok(Ok(text)) => Ok(([(header::CONTENT_TYPE, KIND)], text).into_response()),
+        Ok(Err(why)) => Err(Trouble::internal(&why)),
+        Err(_) => Err(Trouble::internal("the figures were cut off")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Builds every part in floor order, runs them, and stops them from the top down.
 
 mod callers;
+mod descriptions;
 mod desk;
+mod figures;
 mod follow;
 mod live;
 mod status;
@@ -10,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,18 +28,22 @@ use crate::cases::fold::CaseFold;
 use crate::clock::Clock;
 use crate::config::{Config, HsaIdAttribute};
 use crate::delivery::Delivery;
-use crate::gateway::{self, Gateway, Proxy};
+use crate::gateway::{self, Evidence, Gateway, Proxy};
 use crate::limits;
 use crate::listen;
+use crate::rivta::wsdl::Library;
 use crate::routing::generations::{GenerationError, Generations};
 use crate::routing::picture::SharedDesk;
 use crate::routing::{Current, RoutingError};
+use crate::spans::{Spans, SpansError};
 use crate::store::blobs::{BlobError, Blobs};
 use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
 use crate::tak::{Finding, Severity};
 use crate::telemetry::Chain;
+use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, Reloads, ServerTls, TlsError};
 use callers::Connections;
+use descriptions::DescriptionsError;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,10 @@ pub enum StartError {
     Blobs(#[source] BlobError),
     #[error("the first start of a restored store")]
     Restored(#[source] FirstStartError),
+    #[error("[public] wsdl_folder")]
+    Descriptions(#[source] DescriptionsError),
+    #[error("the spans")]
+    Spans(#[source] SpansError),
     #[error("the doors")]
     Bind(#[source] listen::BindError),
 }
@@ -86,6 +97,18 @@ struct Parts {
     delivery: Delivery,
     /// Asks for a fetch from the live TAK.
     fetches: mpsc::Sender<live::Ask>,
+    metrics: Metrics,
+    spans: Option<Spans>,
+    doors: Doors,
+    library: Arc<ArcSwap<Library>>,
+}
+
+/// Where the doors are.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+struct Doors {
+    https: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    proxied: Option<SocketAddr>,
 }
 
 /// Starts everything. `base` is the folder that relative paths in the routing start from.
@@ -111,14 +134,33 @@ pub async fn start(
     }
     let outbound = config.outbound.clone();
     let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
-    let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _);
+    let spans = spans(&config, &routing)?;
+    let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
+        .told_to(spans.clone());
     routing.note_fetches_in(&config.store.dir, clock.now());
     let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
-    let parts = Parts { config, clock, routing, tls, cases, connections, delivery, fetches };
+    let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
+        .map_err(StartError::Descriptions)?;
+    left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
+    let (metrics, doors) = (Metrics::new(), Doors::default());
+    let parts = Parts {
+        config,
+        clock,
+        routing,
+        tls,
+        cases,
+        connections,
+        delivery,
+        fetches,
+        metrics,
+        spans,
+        doors,
+        library: Arc::new(ArcSwap::from_pointee(library)),
+    };
     run(parts, asked).await
 }
 
-async fn run(parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Running, StartError> {
+async fn run(mut parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Running, StartError> {
     let (https, https_address) =
         listen::bind(parts.config.server.https).await.map_err(StartError::Bind)?;
     let (admin, admin_address) =
@@ -128,11 +170,14 @@ async fn run(parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Running, 
         None => None,
     };
     let proxied_address = proxied.as_ref().map(|(_, address)| *address);
+    parts.doors =
+        Doors { https: Some(https_address), admin: Some(admin_address), proxied: proxied_address };
     let (stop_doors, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let (doors, work) = (TaskTracker::new(), TaskTracker::new());
     let kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
     // The watch ends with the work; what it has loaded stays.
-    let _watch = tls::watch(kept, Arc::clone(&parts.clock), stop_work.clone());
+    let (clock, metrics) = (Arc::clone(&parts.clock), parts.metrics.clone());
+    let _watch = tls::watch(kept, clock, metrics, stop_work.clone());
     work.spawn(parts.delivery.clone().run(stop_work.clone()));
     work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
     work.spawn(live::follow_tak(parts.clone(), asked, stop_work.clone()));
@@ -197,6 +242,11 @@ impl Running {
             tracing::warn!("deliveries under way are left; the next start settles them");
         }
         self.cases.engine().close().await;
+        if let Some(spans) = self.parts.spans
+            && let Err(error) = tokio::task::spawn_blocking(move || spans.stop()).await
+        {
+            tracing::warn!(%error, "the last spans were not exported");
+        }
         tracing::info!("stopped");
     }
 }
@@ -250,7 +300,17 @@ fn gateway_of(parts: &Parts) -> Gateway {
     let base_url = parts.config.public.base_url.clone();
     let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
     let pools = Arc::clone(&parts.connections) as _;
+    let evidence = Evidence { metrics: parts.metrics.clone(), spans: parts.spans.clone() };
     Gateway::new(cases, routing, pools, base_url, &parts.config.limits)
+        .told_to(evidence)
+        .describing(Arc::clone(&parts.library))
+}
+
+/// The collector of the settings, where there is one.
+fn spans(config: &Config, routing: &Current) -> Result<Option<Spans>, StartError> {
+    let Some(url) = &config.telemetry.otlp else { return Ok(None) };
+    let instance = routing.get().table.platform().instance.clone();
+    Spans::to(url, &instance).map(Some).map_err(StartError::Spans)
 }
 
 fn proxy(parts: &Parts) -> Proxy {
@@ -271,6 +331,7 @@ async fn serve_riv_ta(
 ) {
     let mut settings = listen::Settings::new(if secure { "https" } else { "proxied" });
     settings.connections_max = parts.config.limits.connections;
+    settings.metrics = parts.metrics.door(settings.name);
     let tls = secure.then(|| Arc::clone(&parts.tls));
     let stopped = listen::serve(listener, tls, settings, gateway, stop).await;
     if stopped.cut > 0 {
@@ -287,7 +348,7 @@ async fn serve_admin(parts: Parts, listener: TcpListener, stop: CancellationToke
 
 fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {
     let (one, two, three, four) = (parts.clone(), parts.clone(), parts.clone(), parts.clone());
-    let (five, stop) = (parts.clone(), stop.clone());
+    let (five, six, stop) = (parts.clone(), parts.clone(), stop.clone());
     Controls {
         not_ready: Arc::new(move || status::not_ready(&one)),
         status: Arc::new(move || status::status(&two)),
@@ -295,6 +356,7 @@ fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {
         grounds: Arc::new(move || gateway::grounds(&four.routing.get())),
         routing: SharedDesk(Arc::new(desk::RunningDesk(parts.clone()))),
         backup: Arc::new(move |wanted| back_up(&five, &stop, wanted)),
+        metrics: Arc::new(move || figures::text(&six)),
     }
 }
 
@@ -324,11 +386,19 @@ fn reload(parts: &Parts) -> Vec<String> {
     let now = parts.clock.now();
     let mut lines: Vec<String> = Vec::new();
     let reloaded = parts.tls.reload(now);
+    parts.metrics.reloaded("certificates", reloaded.faults.is_empty());
     lines.extend(reloaded.changed.iter().map(|part| format!("https door: {part} is new")));
     let faults = reloaded.faults.iter();
     lines.extend(faults.map(|(part, error)| format!("https door: {part}: {}", Chain(error))));
     lines.extend(parts.connections.reload());
-    lines.push(match parts.routing.reload(now) {
+    match descriptions::read(parts.config.public.wsdl_folder.as_deref()) {
+        Ok((library, left)) => {
+            parts.library.store(Arc::new(library));
+            lines.extend(left.into_iter().map(|line| format!("wsdl_folder: {line}")));
+        }
+        Err(error) => lines.push(format!("wsdl_folder: the old one goes on: {}", Chain(&error))),
+    }
+    lines.push(match follow::read(parts) {
         Ok(true) => format!("routing: generation {}", parts.routing.get().table.generation()),
         Ok(false) => "routing: unchanged".to_owned(),
         Err(error) => format!("routing: the old one goes on: {}", Chain(&error)),

@@ -76,6 +76,8 @@ pub struct Envelope {
     pub original_consumer: Option<String>,
     pub on_behalf_of: Option<String>,
     pub correlation_id: String,
+    /// Our span of the trace that it came in, as a `traceparent`.
+    pub trace: String,
     /// The message as received.
     pub original: Option<Original>,
     /// What was not as it should be in optional fields.
@@ -323,6 +325,7 @@ fn incoming(envelope: &Envelope, id: &Ii, sent: Timestamp, digest: String) -> In
         original_consumer: envelope.original_consumer.clone(),
         on_behalf_of: envelope.on_behalf_of.clone(),
         correlation_id: envelope.correlation_id.clone(),
+        trace: envelope.trace.clone(),
     }
 }
 

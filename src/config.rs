@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::limits;
+use crate::tak::Rate;
 use crate::telemetry;
 use document::{Document, Section};
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the outside sees us.
     pub public: Public,
+    /// What is told to others of calls.
+    pub telemetry: Telemetry,
 }
 
 /// Doors.
@@ -140,6 +143,8 @@ pub struct Limits {
     pub calls_in_flight: usize,
     /// Open connections on the `https` door.
     pub connections: usize,
+    /// Calls of one consumer, where its system has no `rate_in`. `None`: no bound.
+    pub consumer_rate: Option<Rate>,
 }
 
 /// How the outside sees us.
@@ -148,6 +153,15 @@ pub struct Public {
     /// What addresses in a WSDL begin with, without a slash at the end. `None`: what the caller
     /// itself called.
     pub base_url: Option<String>,
+    /// Packages of contracts whose WSDLs are given out beside our own.
+    pub wsdl_folder: Option<PathBuf>,
+}
+
+/// What is told to others of calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// The collector that spans are sent to (OTLP/HTTP), as `http://host:4318`. `None`: nowhere.
+    pub otlp: Option<String>,
 }
 
 /// One thing that is wrong in a settings file.
@@ -217,7 +231,8 @@ impl Config {
             tak: Tak { dir: document.section("tak").path("dir", "tak-config") },
             log: log(&mut document.section("log")),
             limits: bounds(&mut document.section("limits")),
-            public: Public { base_url: document.section("public").base_url("base_url") },
+            public: public(&mut document.section("public")),
+            telemetry: told(&mut document.section("telemetry")),
         }
     }
 }
@@ -363,7 +378,35 @@ fn bounds(section: &mut Section<'_, '_>) -> Limits {
         message_bytes: section.number("message_bytes", limits::MESSAGE_BYTES_MAX, least..=GIBIBYTE),
         calls_in_flight: section.count("calls_in_flight", limits::CALLS_IN_FLIGHT_MAX, 1..=4096),
         connections: section.count("connections", limits::CONNECTIONS_MAX, 1..=65536),
+        consumer_rate: consumer_rate(section),
     }
+}
+
+fn consumer_rate(section: &mut Section<'_, '_>) -> Option<Rate> {
+    let text = section.some_text("consumer_rate")?;
+    let rate = Rate::parse(&text);
+    if rate.is_none() {
+        let expected = "expected calls per second, minute or hour, such as \"100/s\"";
+        section.fault("consumer_rate", format!("{expected}, found {text:?}"));
+    }
+    rate
+}
+
+fn public(section: &mut Section<'_, '_>) -> Public {
+    Public {
+        base_url: section.base_url("base_url"),
+        wsdl_folder: section.optional_path("wsdl_folder"),
+    }
+}
+
+fn told(section: &mut Section<'_, '_>) -> Telemetry {
+    let otlp = section.base_url("otlp");
+    if otlp.as_ref().is_some_and(|it| it.starts_with("https")) {
+        let text = "spans are sent over http only: name a collector on this machine or in its \
+                    closed network, and let that one send them on";
+        section.fault("otlp", text.to_owned());
+    }
+    Telemetry { otlp }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::cases::Cases;
 use crate::cases::outbox::OutboxError;
@@ -26,9 +27,11 @@ use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
 use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
 use crate::routing::Current;
+use crate::spans::{Side, Span, Spans};
 use crate::store::engine::SubmitError;
 use crate::tak::{Rate, System, Table};
 use crate::telemetry::Chain;
+use crate::telemetry::trace::Trace;
 use compose::{ComposeError, Composed};
 use pace::{PARALLEL, Pace, Went};
 use policy::{Attempt, Policy};
@@ -64,6 +67,8 @@ pub struct Delivery {
     cases: Cases,
     routing: Current,
     callers: Arc<dyn Callers>,
+    /// The collector, where one is configured.
+    spans: Option<Spans>,
     /// How each system answered last, for `/status`.
     seen: Arc<Mutex<BTreeMap<String, LastSeen>>>,
 }
@@ -79,7 +84,13 @@ impl Delivery {
     /// A worker on these cases, with the systems of the routing in force.
     #[must_use]
     pub fn new(cases: Cases, routing: Current, callers: Arc<dyn Callers>) -> Self {
-        Self { cases, routing, callers, seen: Arc::default() }
+        Self { cases, routing, callers, spans: None, seen: Arc::default() }
+    }
+
+    /// The same worker, whose calls are told to a collector.
+    #[must_use]
+    pub fn told_to(self, spans: Option<Spans>) -> Self {
+        Self { spans, ..self }
     }
 
     /// How each system answered last.
@@ -280,7 +291,7 @@ impl Delivery {
             }
         };
         if let Some(question) = composed.before() {
-            match self.is_active(question, &producer, system).await {
+            match self.is_active(question, &producer, system, composed.trace()).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = "the person has no active inbox".to_owned();
@@ -296,7 +307,8 @@ impl Delivery {
         if stop.is_cancelled() {
             return Went::Well;
         }
-        self.send(item, composed, &producer, system).await
+        let span = tracing::info_span!("delivery", trace.id = %composed.trace());
+        self.send(item, composed, &producer, system).instrument(span).await
     }
 
     /// Records are read from disk by a thread that may wait for it.
@@ -325,7 +337,9 @@ impl Delivery {
             }
         };
         let reader = composed.reader();
+        let (trace, begun, start) = (composed.trace().clone(), self.cases.now(), Instant::now());
         let seen = producer.call(composed.into_call(system, self.cases.blobs())).await;
+        self.export(&trace, &item, system, begun, start.elapsed(), &seen);
         let reading = match &seen {
             Seen::Answered(answer) => reader.read(answer),
             Seen::NotSent { .. } | Seen::Unknown { .. } => compose::Read::of(SoapReading::NotSoap),
@@ -336,13 +350,46 @@ impl Delivery {
         }
     }
 
+    /// The span of one attempt.
+    fn export(
+        &self,
+        trace: &Trace,
+        item: &Item,
+        system: &System,
+        start: jiff::Timestamp,
+        time: Duration,
+        seen: &Seen,
+    ) {
+        let Some(spans) = &self.spans else { return };
+        let (status, failed) = match seen {
+            Seen::Answered(answer) => (Some(answer.status), None),
+            Seen::NotSent { why, .. } | Seen::Unknown { why, .. } => (None, Some(why.clone())),
+        };
+        spans.end(Span {
+            trace,
+            side: Side::Client,
+            name: debt(item).to_owned(),
+            start,
+            time,
+            attributes: vec![
+                ("outgoing.id", item.id.to_string()),
+                ("outgoing.to", item.to.clone()),
+                ("case.number", item.number.to_string()),
+                ("url.original", system.url.as_deref().unwrap_or_default().to_owned()),
+            ],
+            status,
+            failed,
+        });
+    }
+
     async fn is_active(
         &self,
         question: compose::Question,
         producer: &Producer,
         system: &System,
+        trace: &Trace,
     ) -> Result<bool, Judgement> {
-        let seen = producer.call(question.into_call(system)).await;
+        let seen = producer.call(question.into_call(system, &trace.child())).await;
         let Seen::Answered(answer) = &seen else {
             return Err(judge(&seen, SoapReading::NotSoap));
         };
@@ -441,12 +488,16 @@ pub const fn name(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn tell(item: &Item, outcome: &Outcome) {
-    let what = match item.what {
+const fn debt(item: &Item) -> &'static str {
+    match item.what {
         Debt::Relay { .. } => "relay",
         Debt::Letter => "letter",
         Debt::Onward => "onward",
-    };
+    }
+}
+
+fn tell(item: &Item, outcome: &Outcome) {
+    let what = debt(item);
     let (id, number, to) = (&item.id, &item.number, &item.to);
     match outcome {
         Outcome::Delivered => tracing::info!(

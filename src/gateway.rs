@@ -6,16 +6,20 @@
 mod callers;
 mod forward;
 mod intake;
+mod kept;
 mod line;
 mod opening;
 mod proxied;
+mod rate;
 mod refusal;
 mod reply;
 mod served;
+mod trail;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -23,26 +27,30 @@ use uuid::Uuid;
 
 use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
 use crate::complaint::command::{self, Parties, Reception};
-use crate::complaint::event::Destination as Goes;
 use crate::complaint::message::{
-    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling, RecipientKind,
+    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling,
 };
 use crate::id::HsaId;
-use crate::limits;
 use crate::listen::{Body, Connection, PeerState, Service};
+use crate::rivta::wsdl::Library;
 use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
 use crate::soap::{Head, MessageReader, Original, Skeleton};
 use crate::tak::{self, Denial, Destination, Handling, Platform, Question, Unit};
 use crate::telemetry::Chain;
+use crate::telemetry::metrics::{Call, OTHER};
+use crate::telemetry::trace::Trace;
 use callers::CallHeaders;
 pub use forward::Pools;
 use forward::{Passing, Route};
-use intake::{FileError, Files};
-use line::Line;
-use opening::{Opening, Rest};
+use intake::Files;
+use kept::{handling_of, known_case, reception};
+pub use line::Evidence;
+use line::{Came, Line};
+use opening::{Opening, Rest, let_finish, will_send};
 pub use proxied::Proxy;
 use proxied::Sender;
+use rate::Rates;
 pub use refusal::Refusal;
 pub use reply::Reply;
 
@@ -53,8 +61,11 @@ pub struct Gateway {
     routing: Current,
     pools: Arc<dyn Pools>,
     calls: Arc<Semaphore>,
+    rates: Arc<Rates>,
+    evidence: Evidence,
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
     base_url: Option<String>,
+    library: Arc<ArcSwap<Library>>,
     message_bytes_max: u64,
     started: Timestamp,
     /// What tells who calls through a door without TLS.
@@ -126,10 +137,25 @@ impl Gateway {
             routing,
             pools,
             calls: Arc::new(Semaphore::new(limits.calls_in_flight)),
+            rates: Arc::new(Rates::new(limits.consumer_rate)),
+            evidence: Evidence::default(),
             base_url,
+            library: Arc::new(ArcSwap::from_pointee(Library::own())),
             message_bytes_max: limits.message_bytes,
             proxy: None,
         }
+    }
+
+    /// The same gateway, whose evidence goes here.
+    #[must_use]
+    pub fn told_to(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
+    }
+
+    /// The same gateway, whose `?wsdl` is answered from here.
+    #[must_use]
+    pub fn describing(self, library: Arc<ArcSwap<Library>>) -> Self {
+        Self { library, ..self }
     }
 
     /// The same gateway for a door without TLS, whose callers `proxy` tells. Both share their bounds.
@@ -149,13 +175,14 @@ impl Gateway {
         let caller = match self.sender(connection, &mut request) {
             Ok(caller) => caller,
             Err(refusal) => {
-                return self.turn_away(&refusal, connection, request, &correlation).await;
+                return self.turn_away(&refusal, connection, request, &correlation);
             }
         };
         if request.method() == Method::GET {
             return self.describe(&request, &correlation);
         }
-        let mut line = Line::new(&caller.hsa_id, &correlation);
+        let (trace, now) = (Trace::of(request.headers()), self.cases.now());
+        let mut line = Line::new(&self.evidence, &caller.hsa_id, &correlation, trace, now);
         let reply = match self.call(&caller, request, headers, &mut line).await {
             Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
             Ok(Outcome::Passed(ready)) => {
@@ -163,7 +190,7 @@ impl Gateway {
             }
             Err(refusal) => self.refuse(&refusal, &correlation, &mut line),
         };
-        line.status = reply.status().as_u16();
+        line.answered_with(&reply);
         reply
     }
 
@@ -187,24 +214,36 @@ impl Gateway {
     }
 
     /// Answers one who is not known. A proxy goes on: its next call is somebody else's.
-    async fn turn_away(
+    fn turn_away(
         &self,
         refusal: &Refusal,
         connection: &Connection,
         request: http::Request<Incoming>,
         correlation: &str,
     ) -> Reply {
-        tracing::warn!(call.id = %correlation, call.from = %connection.remote, "{refusal}");
+        tracing::warn!(
+            labels.correlationId = %correlation, source.address = %connection.remote,
+            error.code = refusal.code(), "{refusal}"
+        );
+        self.evidence.metrics.call(&Call::refused(refusal.code().unwrap_or(OTHER)));
         let reply = reply::fault(refusal, &self.instance(), correlation);
+        let sends = will_send(&request);
+        let rest = Rest::new(request.into_body(), self.message_bytes_max, Arc::default()).0;
+        if sends {
+            let_finish(refusal, rest);
+        }
         if self.proxy.is_none() || matches!(refusal, Refusal::NotListed { .. }) {
             return reply::closing(reply);
         }
-        let_finish(refusal, Rest::new(request.into_body(), self.message_bytes_max).0).await;
         reply
     }
 
     fn refuse(&self, refusal: &Refusal, correlation: &str, line: &mut Line) -> Reply {
-        line.outcome = format!("refused: {}", Chain(refusal));
+        let came = refusal.code().map_or(Came::Fault, Came::Refused);
+        line.came(came, format!("refused: {}", Chain(refusal)));
+        if let Some(limit) = refusal.limit() {
+            self.evidence.metrics.refused(limit);
+        }
         reply::fault(refusal, &self.instance(), correlation)
     }
 
@@ -215,16 +254,38 @@ impl Gateway {
         headers: CallHeaders,
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
-        let place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let will_send = will_send(&request);
         let (request, body) = request.into_parts();
-        let (rest, mut left_over) = Rest::new(body, self.message_bytes_max);
-        let outcome = self.answer(caller, &request.headers, rest, headers, place, line).await;
+        let (rest, mut left_over) =
+            Rest::new(body, self.message_bytes_max, Arc::clone(&line.counts));
+        let (outcome, sends) = match self.admit(caller, line) {
+            Ok(place) => {
+                let answer = self.answer(caller, &request.headers, rest, headers, place, line);
+                (answer.await, true)
+            }
+            Err(refusal) => {
+                drop(rest);
+                (Err(refusal), will_send)
+            }
+        };
         if let Err(refusal) = &outcome
             && let Ok(rest) = left_over.try_recv()
+            && sends
         {
-            let_finish(refusal, rest).await;
+            let_finish(refusal, rest);
         }
         outcome
+    }
+
+    /// A place to read a message of `caller`, if it does not call too often and there is one.
+    fn admit(&self, caller: &Sender, line: &mut Line) -> Result<SemaphorePermit<'_>, Refusal> {
+        let routing = self.routing.get();
+        line.caller_in(&routing.table);
+        let own = routing.table.caller(&caller.hsa_id).and_then(|it| it.rate_in);
+        self.rates
+            .take(&caller.hsa_id, own)
+            .map_err(|(most, wait)| Refusal::TooOften { most, wait })?;
+        self.calls.try_acquire().map_err(|_| Refusal::Overloaded)
     }
 
     async fn answer(
@@ -243,7 +304,9 @@ impl Gateway {
             Decided::Forward(route) => {
                 let (headers, correlation) = (request, &*headers.correlation_id);
                 let internal = *internal;
-                let passing = Passing { caller, internal, headers, correlation, routing: &routing };
+                let now = self.cases.now();
+                let passing =
+                    Passing { caller, internal, headers, correlation, routing: &routing, now };
                 let passed = passing.pass(&*self.pools, place, route, opening, line).await;
                 passed.map(|ready| Outcome::Passed(Box::new(ready)))
             }
@@ -251,7 +314,7 @@ impl Gateway {
                 opening.head.check_understood()?;
                 let asked = served::receive(opening).await?;
                 let answer = served::answer(&asked, &self.cases, &routing, self.started)?;
-                "answered".clone_into(&mut line.outcome);
+                line.came(Came::Answered, "answered");
                 Ok(Outcome::Answer(answer))
             }
             Decided::Keep(way) => {
@@ -267,15 +330,15 @@ impl Gateway {
         let mut reader = MessageReader::new(opening.content_type.as_deref())?;
         let mut files = Files::new(self.cases.blobs().clone());
         for chunk in opening.read {
-            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
+            files = files.take(reader.push(&chunk)?).await?;
         }
         let mut rest = opening.rest;
         while let Some(chunk) = rest.next().await? {
-            files = files.take(reader.push(&chunk)?).await.map_err(unavailable)?;
+            files = files.take(reader.push(&chunk)?).await?;
         }
         let (head, skeleton, parts) = reader.finish()?;
-        let files = files.take(parts).await.map_err(unavailable)?;
-        let files = files.finish().await.map_err(unavailable)?;
+        let files = files.take(parts).await?;
+        let files = files.finish().await?;
         Ok(Message { head, skeleton, files, way })
     }
 
@@ -286,8 +349,6 @@ impl Gateway {
         routing: &Routing,
         line: &mut Line,
     ) -> Result<Decided, Refusal> {
-        line.contract = head.contract.to_string();
-        line.address = reply::visible(&head.address);
         let question = Question {
             caller,
             contract: &head.contract,
@@ -298,8 +359,10 @@ impl Gateway {
             },
             at: self.cases.now(),
         };
+        line.asked(head, question.profile, &routing.table);
         let decision = routing.table.decide(&question);
         self.routing.count(&question, &decision, routing);
+        line.decided(decision.trail, &decision.outcome);
         Ok(match decision.outcome {
             Ok(Destination::Forward { system, url, profile, timeout }) => {
                 Decided::Forward(Route { system, url, profile, timeout })
@@ -326,7 +389,7 @@ impl Gateway {
                 return Err(Refusal::Malformed { path, what });
             }
             Err(Rejection::Invalid { field, rule }) => {
-                line.outcome = format!("not valid: {field}");
+                line.came(Came::Rejected, format!("not valid: {field}"));
                 let interaction = interaction(&message.head)?;
                 return Ok(reply::invalid(interaction, &line.log_id, &field, &rule));
             }
@@ -350,6 +413,7 @@ impl Gateway {
             original_consumer: headers.original_consumer,
             on_behalf_of: headers.on_behalf_of,
             correlation_id: headers.correlation_id,
+            trace: line.trace.traceparent(),
             original,
             remarks: reading.remarks,
         };
@@ -423,10 +487,10 @@ impl Gateway {
         let headers = request.headers();
         let told = || match &self.proxy {
             Some(proxy) => proxy.base_url(headers),
-            None => base_url("https", headers),
+            None => reply::base_url("https", headers),
         };
         let base = self.base_url.clone().unwrap_or_else(told);
-        reply::description(path, query, &base, correlation)
+        reply::description(&self.library.load(), path, query, &base, correlation)
     }
 
     fn instance(&self) -> String {
@@ -447,63 +511,6 @@ pub fn grounds(routing: &Routing) -> Grounds {
         generation: routing.table.generation().to_string(),
         reception: None,
         codes: Arc::clone(&routing.codes),
-    }
-}
-
-/// Routing knows no receiver for new cases; a permitted caller may still add to one that is here.
-fn known_case(denial: Denial, question: &Question<'_>, table: &tak::Table) -> Result<Way, Refusal> {
-    let ours = question.contract.as_str().eq_ignore_ascii_case(tak::PROCESS_COMPLAINT);
-    let gone = matches!(denial, Denial::NoRoute { .. } | Denial::CountyNotLive { .. });
-    match HsaId::parse(question.address) {
-        Ok(addressed) if ours && gone && table.permits(question) => {
-            Ok(Way::KnownCase(addressed, denial))
-        }
-        _ => Err(Refusal::Routing(denial)),
-    }
-}
-
-fn reception(table: &tak::Table, unit: &Unit, handling: &Handling) -> Reception {
-    let destination = match handling {
-        Handling::Store => Goes::Store,
-        Handling::System { system, receiver } => Goes::System {
-            id: system.id.clone().unwrap_or_default(),
-            hsa_id: system.hsa_id.clone(),
-            receiver: receiver.clone(),
-        },
-    };
-    let kind = if table.is_patient_advisory_committee(&unit.hsa_id) {
-        RecipientKind::PatientAdvisoryCommittee
-    } else {
-        RecipientKind::CareProvider
-    };
-    Reception {
-        receiver: unit.hsa_id.clone(),
-        receiver_name: unit.name.clone(),
-        county: unit.county.clone(),
-        kind,
-        destination,
-    }
-}
-
-/// Lets the sender of a refused message finish, for a bounded time: an answer to somebody who is
-/// still writing is lost when the connection closes over what was not read.
-async fn let_finish(refusal: &Refusal, mut rest: Rest) {
-    if let Refusal::Body(_) = refusal {
-        return;
-    }
-    let rest = async { while let Ok(Some(_)) = rest.next().await {} };
-    if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
-        tracing::info!("a refused message was still being sent when its time was up");
-    }
-}
-
-fn handling_of(unit: &Unit, method: &tak::Method) -> Handling {
-    match method {
-        tak::Method::Store => Handling::Store,
-        tak::Method::System { system, receiver } => Handling::System {
-            system: Arc::clone(system),
-            receiver: receiver.clone().unwrap_or_else(|| unit.hsa_id.clone()),
-        },
     }
 }
 
@@ -529,30 +536,23 @@ fn answer(
 ) -> Result<String, Refusal> {
     match outcome {
         Ok(accepted) => {
-            let word = if accepted.repeated { "already received" } else { "accepted" };
-            line.outcome = format!("{word}: {}", accepted.receipt.number);
+            let (came, word) = match accepted.repeated {
+                true => (Came::Repeated, "already received"),
+                false => (Came::Accepted, "accepted"),
+            };
+            line.came(came, format!("{word}: {}", accepted.receipt.number));
             Ok(reply::accepted(interaction, &line.log_id, &accepted))
         }
         Err(NotAccepted::Refused(refusal)) => {
-            line.outcome = reply::refused_name(&refusal).to_owned();
+            line.came(Came::Rejected, reply::refused_name(&refusal));
             Ok(reply::refused(interaction, &line.log_id, &refusal))
         }
         Err(NotAccepted::Reused) => {
-            line.outcome = "message id reused".to_owned();
+            line.came(Came::Rejected, "message id reused");
             Ok(reply::reused(interaction, &line.log_id))
         }
         Err(error @ NotAccepted::Unavailable(_)) => {
             Err(Refusal::Unavailable(Chain(&error).to_string()))
         }
     }
-}
-
-fn unavailable(error: FileError) -> Refusal {
-    Refusal::Unavailable(Chain(&error).to_string())
-}
-
-/// The address that the caller used, from `Host`.
-fn base_url(scheme: &str, headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("{scheme}://{host}")
 }

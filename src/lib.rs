@@ -61,6 +61,7 @@ pub mod tls;
 pub mod listen;
 pub mod producer;
 pub mod outbound;
+pub mod spans;
 pub mod store;
 pub mod routing;
 

@@ -402,3 +402,49 @@ pub const TAK_FETCH_LEFT_SHOWN_MAX: usize = 20;
 pub const TAK_NOTE_BYTES_MAX: u64 = 64 * 1024;
 
 const _: () = assert!(TAK_FETCH_ASKED_WAIT.as_secs() < ADMIN_CALL_TIME_MAX.as_secs());
+
+/// One file of a package of contracts; the largest of RIV TA's are some hundred kilobytes.
+pub const WSDL_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// All files of the packages together; they are kept in memory.
+pub const WSDL_FOLDER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Files of the packages; all of RIV TA's domains together have about 3 000.
+pub const WSDL_FILES_MAX: usize = 10_000;
+
+/// Folders inside each other, from the packages' folder to a WSDL.
+pub const WSDL_FOLDERS_DEEP_MAX: usize = 10;
+
+/// What may stand before the first tag of a WSDL (a byte order mark) and is cut off.
+pub const WSDL_BEFORE_BYTES_MAX: usize = 10;
+
+/// Sets of labels (contract, consumer, producer, outcome) that calls are counted by. A region's 50
+/// contracts between a few systems are some hundreds; each set costs about 50 lines of a scrape.
+pub const METRIC_SETS_MAX: usize = 1000;
+
+/// `tracestate` that is passed on (W3C: at least 512 characters).
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
+
+/// Spans that wait for a collector; about a kilobyte each. Further ones are dropped.
+pub const SPANS_QUEUE_MAX: usize = 4096;
+
+/// Spans in one call to the collector.
+pub const SPANS_BATCH_MAX: usize = 512;
+
+/// Spans are sent this often, or when a batch is full.
+pub const SPANS_EVERY: Duration = Duration::from_secs(1);
+
+/// One call to the collector.
+pub const SPANS_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// What is read of a collector's answer; it is a few bytes.
+pub const SPANS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a stop waits for the last spans.
+pub const SPANS_STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Consumers whose calls are paced each by itself; those beyond share one pace.
+pub const CONSUMERS_PACED_MAX: usize = 10_000;
+
+/// What a caller is told to wait when the gateway is full; it is over as soon as calls end.
+pub const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);

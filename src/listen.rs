@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
+use crate::telemetry::metrics::DoorMetrics;
 
 pub use body::{BodyError, TimedBody, next_chunk, next_chunk_within};
 pub use connection::{Connection, PeerState};
@@ -87,7 +88,7 @@ where
 }
 
 /// The bounds of a door.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// What it is called in the log.
     pub name: &'static str,
@@ -103,6 +104,8 @@ pub struct Settings {
     pub write_time: Duration,
     /// How long a stop waits for requests in flight.
     pub stop_time: Duration,
+    /// Where its connections are counted.
+    pub metrics: DoorMetrics,
 }
 
 impl Settings {
@@ -117,6 +120,7 @@ impl Settings {
             idle_time: limits::KEEP_ALIVE_TIME_MAX,
             write_time: limits::WRITE_IDLE_TIME_MAX,
             stop_time: limits::STOP_TIME_MAX,
+            metrics: DoorMetrics::default(),
         }
     }
 }

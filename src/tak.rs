@@ -301,6 +301,22 @@ impl Table {
             || HsaId::parse(text).is_ok_and(|id| self.units.contains_key(&id))
     }
 
+    /// A contract or consumer as the first row writes it, if some row has it.
+    #[must_use]
+    pub fn as_written(&self, text: &str) -> Option<Arc<str>> {
+        if let Some(name) = self.names.find(text) {
+            return self.names.shared(name);
+        }
+        if let Some(own) = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING]
+            .into_iter()
+            .find(|own| own.eq_ignore_ascii_case(text))
+        {
+            return Some(own.into());
+        }
+        let caller = self.caller(&HsaId::parse(text).ok()?)?;
+        Some(caller.hsa_id.as_str().into())
+    }
+
     /// The file name of a place in this table.
     #[must_use]
     pub fn file(&self, place: Place) -> &str {

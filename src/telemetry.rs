@@ -11,6 +11,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 mod ecs;
+pub mod metrics;
+mod text;
+pub mod trace;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour);
+    let lines = lines.fmt_fields(text::Short);
     tracing_subscriber::registry().with(lines.with_writer(to).with_filter(filter(level)).boxed())
 }
 
@@ -247,6 +251,22 @@ mod tests {
         });
         assert!(text.contains("a deed") && text.contains("a warning"), "{text}");
         assert!(!text.contains("a step") && !text.contains("bytes"), "{text}");
+    }
+
+    #[test]
+    fn a_text_line_leaves_out_what_is_for_machines() {
+        let page = Page::default();
+        let to = page.clone();
+        let line = written(text(Level::Info, false, move || to.clone()), &page, || {
+            tracing::info!(
+                labels.senderid = "SE0000000000-1177", labels.correlationId = "c-1",
+                event.duration = 12_u64, event.id = %"e-1", trace.id = %"t-1", why = "x y",
+                "a {}", "deed"
+            );
+        });
+        let end =
+            " INFO a deed labels.correlationId=\"c-1\" event.id=e-1 trace.id=t-1 why=\"x y\"\n";
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

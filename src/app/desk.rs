@@ -26,7 +26,7 @@ impl Desk for RunningDesk {
         if self.0.routing.resume().is_some() {
             tracing::info!("fetching from the live TAK goes on");
         }
-        let outcome = self.0.routing.reload(self.0.clock.now());
+        let outcome = super::follow::read(&self.0);
         super::follow::tell(&self.0, &outcome);
         self.change(before)
     }

@@ -40,7 +40,7 @@ pub(super) async fn follow_routing(parts: Parts, stop: CancellationToken) {
         let parts = parts.clone();
         let read = tokio::task::spawn_blocking(move || {
             let before = parts.routing.refused();
-            let outcome = parts.routing.reload(parts.clock.now());
+            let outcome = read(&parts);
             // The same fault again was told already.
             if outcome.is_ok() || parts.routing.refused() != before {
                 tell(&parts, &outcome);
@@ -83,6 +83,13 @@ fn watcher(folder: &Path, wake: &Arc<Notify>) -> Option<RecommendedWatcher> {
         }
     }
     Some(watcher)
+}
+
+/// Reads the folder again, and counts what came of it.
+pub(super) fn read(parts: &Parts) -> Result<bool, RoutingError> {
+    let outcome = parts.routing.reload(parts.clock.now());
+    parts.metrics.reloaded("routing", outcome.is_ok());
+    outcome
 }
 
 /// Says in the log what came of reading the folder, and removes what is kept too long.

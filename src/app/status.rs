@@ -60,6 +60,7 @@ pub(super) fn status(parts: &Parts) -> Value {
             "live": parts.routing.live(),
             "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
         },
+        "doors": parts.doors,
         "systems": systems(parts),
         "certificates": certificates(parts),
         "tlsFaults": parts.tls.faults().iter()
@@ -69,15 +70,10 @@ pub(super) fn status(parts: &Parts) -> Value {
 
 /// What is owed to each system, and how it answered last.
 fn systems(parts: &Parts) -> Vec<Value> {
-    let routing = parts.routing.get();
     let seen = parts.delivery.last_seen();
-    let configured: BTreeSet<String> =
-        routing.table.systems().filter_map(|system| system.id.clone()).collect();
-    // What is owed to a system that is configured no more waits, and must be seen.
-    let owed = parts.cases.owed_to().unwrap_or_default();
-    let mut all = configured.clone();
-    all.extend(owed);
-    all.into_iter()
+    let configured = configured(parts);
+    receivers(parts)
+        .into_iter()
         .map(|id| {
             json!({
                 "id": id,
@@ -89,15 +85,33 @@ fn systems(parts: &Parts) -> Vec<Value> {
         .collect()
 }
 
-fn certificates(parts: &Parts) -> Vec<Value> {
-    let now = parts.clock.now();
-    let days = |expiry: &Expiry| expiry.at.duration_since(now).as_hours() / 24;
+fn configured(parts: &Parts) -> BTreeSet<String> {
+    parts.routing.get().table.systems().filter_map(|system| system.id.clone()).collect()
+}
+
+/// The systems that something is or can be owed to.
+pub(super) fn receivers(parts: &Parts) -> BTreeSet<String> {
+    let mut all = configured(parts);
+    // What is owed to a system that is configured no more waits, and must be seen.
+    all.extend(parts.cases.owed_to().unwrap_or_default());
+    all
+}
+
+/// Everything that runs out, once.
+pub(super) fn expiries(parts: &Parts) -> Vec<Expiry> {
     let mut all: Vec<Expiry> =
         parts.tls.expiries().into_iter().chain(parts.connections.expiries()).collect();
     // The door and the calls usually share their files.
     all.sort_by(|a, b| (&a.file, &a.subject, a.at).cmp(&(&b.file, &b.subject, b.at)));
     all.dedup();
-    all.into_iter()
+    all
+}
+
+fn certificates(parts: &Parts) -> Vec<Value> {
+    let now = parts.clock.now();
+    let days = |expiry: &Expiry| expiry.at.duration_since(now).as_hours() / 24;
+    expiries(parts)
+        .into_iter()
         .map(|expiry| {
             json!({
                 "file": expiry.file, "what": expiry.part.to_string(), "subject": expiry.subject,

@@ -109,6 +109,14 @@ pub fn lanes() -> Vec<u8> {
     vec![b'l']
 }
 
+/// Prefix of everything that is owed to one system and not done with.
+#[must_use]
+pub fn lanes_to(system: &str) -> Vec<u8> {
+    let mut key = lanes();
+    text(&mut key, system);
+    key
+}
+
 /// A place in a lane.
 #[must_use]
 pub fn lane_item(to: &str, case: &Ii, id: ItemId) -> Vec<u8> {

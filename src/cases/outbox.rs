@@ -135,6 +135,22 @@ impl Cases {
         })
     }
 
+    /// Since when the oldest message to `system` is owed that is not done with.
+    pub fn oldest_owed(&self, system: &str) -> Result<Option<Timestamp>, QueryError> {
+        let prefix = key::lanes_to(system);
+        let mut scan = Scan::prefix(prefix.clone());
+        let mut oldest: Option<ItemId> = None;
+        loop {
+            let rows = self.engine.scan(&scan)?;
+            let ids = rows.iter().filter_map(|(row, _)| key::item_parts(row));
+            oldest = ids.chain(oldest).min_by_key(|id| (id.seq, id.n));
+            let Some((last, _)) = rows.into_iter().next_back() else { break };
+            scan = Scan::prefix(prefix.clone()).after(last);
+        }
+        let item = oldest.map(|id| self.item(id)).transpose()?.flatten();
+        Ok(item.map(|item| item.owed))
+    }
+
     /// Leases a due message until `until`; on disk before anything is sent.
     pub async fn lease(&self, id: ItemId, until: Timestamp) -> Result<Item, OutboxError> {
         let instance = self.instance.clone();

@@ -112,6 +112,7 @@ pub(super) fn envelope(sender: &str) -> Envelope {
         original_consumer: None,
         on_behalf_of: None,
         correlation_id: "c-1".to_owned(),
+        trace: String::new(),
         original: None,
         remarks: Vec::new(),
     }

@@ -186,4 +186,7 @@ pub struct Incoming {
     pub on_behalf_of: Option<String>,
     /// `x-skltp-correlation-id`, the caller's or ours.
     pub correlation_id: String,
+    /// Our span of the trace that it came in, as a `traceparent`: what it causes belongs there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
 }

@@ -208,6 +208,12 @@ impl Section<'_, '_> {
         self.document.resolve(&text)
     }
 
+    /// A path; empty means none.
+    pub(super) fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let text = self.some_text(key)?;
+        Some(self.document.resolve(&text))
+    }
+
     pub(super) fn paths(&mut self, key: &'static str, default: &[&str]) -> Vec<PathBuf> {
         let default = default.iter().map(|path| self.document.resolve(path)).collect();
         self.list_of_paths(key, default, false)

@@ -53,8 +53,9 @@ fn every_key_is_heard() {
         tak = { dir = "../g" }
         outbound = { certificate = "h", key = "i", trust = ["j"] }
         log = { level = "debug", format = "json" }
-        limits = { message_bytes = 2_000_000, calls_in_flight = 2, connections = 3 }
-        public = { base_url = "https://klagomal.example.se/x/" }
+        limits = { message_bytes = 2_000_000, calls_in_flight = 2, connections = 3, consumer_rate = "30/min" }
+        public = { base_url = "https://klagomal.example.se/x/", wsdl_folder = "wsdl" }
+        telemetry = { otlp = "http://127.0.0.1:4318/" }
         "#,
     );
     let at = |path: &str| Path::new("/etc/klagomal").join(path);
@@ -85,8 +86,17 @@ fn every_key_is_heard() {
         tak: Tak { dir: at("../g") },
         outbound: Outbound { certificate: at("h"), key: at("i"), trust: vec![at("j")] },
         log: Log { level: telemetry::Level::Debug, format: telemetry::Format::Json },
-        limits: Limits { message_bytes: 2_000_000, calls_in_flight: 2, connections: 3 },
-        public: Public { base_url: Some("https://klagomal.example.se/x".to_owned()) },
+        limits: Limits {
+            message_bytes: 2_000_000,
+            calls_in_flight: 2,
+            connections: 3,
+            consumer_rate: Rate::parse("30/min"),
+        },
+        public: Public {
+            base_url: Some("https://klagomal.example.se/x".to_owned()),
+            wsdl_folder: Some("/etc/klagomal/wsdl".into()),
+        },
+        telemetry: Telemetry { otlp: Some("http://127.0.0.1:4318".to_owned()) },
     };
     assert_eq!(config.unwrap(), expected);
 }
@@ -132,7 +142,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [store], [tak], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?
@@ -251,4 +261,16 @@ fn the_proxied_door_is_shut_unless_it_has_an_address_of_its_own() {
         assert!(told(bad).is_err(), "{bad}");
     }
     assert!(parse("[proxied]\ncertificate_header = \"a b\"\n").is_err());
+}
+
+#[test]
+fn a_rate_and_a_collector_are_told_when_they_cannot_be_meant() {
+    let faults = parse(
+        "[limits]\nconsumer_rate = \"often\"\n[telemetry]\notlp = \"https://collector.example.se\"\n",
+    )
+    .unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains(":2:") && told[0].contains("100/s"), "{told:?}");
+    assert!(told[1].contains(":4:") && told[1].contains("http only"), "{told:?}");
 }

@@ -27,6 +27,7 @@ use crate::soap::{FaultCode, FaultSeen, Outline, Piece};
 use crate::store::blobs::Blobs;
 use crate::store::journal::ReadError;
 use crate::tak::{System, Table};
+use crate::telemetry::trace::{TRACEPARENT, Trace};
 
 /// Bytes of a file that are read at once: a multiple of three, so that base64 needs no padding
 /// inside.
@@ -84,6 +85,7 @@ impl ComposeError {
 pub struct Composed {
     action: String,
     headers: Vec<(String, String)>,
+    trace: Trace,
     outline: Outline,
     reader: Reader,
     before: Option<Question>,
@@ -146,6 +148,12 @@ impl Composed {
         self.before.clone()
     }
 
+    /// The span of the call: below that of the message that it comes from, where one is known.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// How to read the answer.
     #[must_use]
     pub const fn reader(&self) -> Reader {
@@ -166,7 +174,7 @@ impl Composed {
             url: system.url.as_deref().unwrap_or_default().to_owned(),
             soap_action: self.action,
             content_type: XML.to_owned(),
-            headers: self.headers,
+            headers: self.headers.into_iter().chain([traceparent(&self.trace)]).collect(),
             body: Body::stream(bytes, chunks),
             timeout: system.timeout,
         }
@@ -176,12 +184,12 @@ impl Composed {
 impl Question {
     /// The call.
     #[must_use]
-    pub fn into_call(self, system: &System) -> Call {
+    pub fn into_call(self, system: &System, trace: &Trace) -> Call {
         Call {
             url: system.url.as_deref().unwrap_or_default().to_owned(),
             soap_action: portal::IS_ACTIVE_USER_ACTION.to_owned(),
             content_type: XML.to_owned(),
-            headers: Vec::new(),
+            headers: vec![traceparent(trace)],
             body: Body::Whole(Bytes::from(self.text)),
             timeout: system.timeout,
         }
@@ -308,6 +316,7 @@ fn letter_to(
     Ok(Composed {
         action: portal::ADD_MESSAGE_ACTION.to_owned(),
         headers: rivta_headers(record),
+        trace: trace(record),
         outline,
         reader: Reader::Inbox,
         before: Some(Question { text: question }),
@@ -401,10 +410,21 @@ fn complaint_call(interaction: Interaction, outline: Outline, record: &Record) -
     Composed {
         action: interaction.soap_action(),
         headers: rivta_headers(record),
+        trace: trace(record),
         outline,
         reader: Reader::Complaint(interaction),
         before: None,
     }
+}
+
+/// A span in the trace that the message came in; a new trace for what began here.
+fn trace(record: &Record) -> Trace {
+    let came = record.incoming.as_ref().and_then(|it| Trace::read(&it.trace));
+    came.map_or_else(Trace::new, |it| it.child())
+}
+
+fn traceparent(trace: &Trace) -> (String, String) {
+    (TRACEPARENT.to_owned(), trace.traceparent())
 }
 
 /// The first consumer and the call's own id go with the message, as the platform does it.

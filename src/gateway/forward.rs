@@ -38,6 +38,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
+use jiff::Timestamp;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
@@ -87,6 +88,7 @@ pub(super) struct Passing<'a> {
     pub headers: &'a HeaderMap,
     pub correlation: &'a str,
     pub routing: &'a Routing,
+    pub now: Timestamp,
 }
 
 impl Passing<'_> {
@@ -105,9 +107,8 @@ impl Passing<'_> {
             what: error.to_string(),
             status: None,
         })?;
-        line.producer = Some(Arc::clone(&route.url));
         let wanted = opening.encoding;
-        let request_head = self.head(&address, &opening)?;
+        let mut request_head = self.head(&address, &opening)?;
         let patience = Arc::new(Patience::new(route.timeout));
         let change = change(&opening, route.profile)?;
         let counts = Arc::clone(&line.counts);
@@ -118,6 +119,7 @@ impl Passing<'_> {
         let mut request = Request::new(Body::new(body));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = address.target().clone().into();
+        line.calls(&route.url, self.now).set(&mut request_head);
         *request.headers_mut() = request_head;
         let failed =
             |what: String, status| Refusal::Producer { url: Arc::clone(&route.url), what, status };
@@ -128,7 +130,7 @@ impl Passing<'_> {
         let called = Instant::now();
         patience.resume();
         let answer = pool.call(&address, request, &patience).await;
-        line.producer_ms = u64::try_from(called.elapsed().as_millis()).unwrap_or(u64::MAX);
+        line.producer_came(called.elapsed());
         // If it was the caller's message that broke off, that is what the caller is told.
         if let Some(refusal) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(refusal);
@@ -164,7 +166,8 @@ impl Passing<'_> {
 /// The answer to the caller. `line` is written when the last of it has left.
 pub(super) fn reply(ready: Ready, correlation: &str, bytes_max: u64, mut line: Line) -> Reply {
     line.status = ready.status.as_u16();
-    let headers = headers::back(&ready.headers, &ready.content_type, correlation, line.producer_ms);
+    let headers =
+        headers::back(&ready.headers, &ready.content_type, correlation, line.producer_ms());
     let mut reply = Response::new(());
     *reply.status_mut() = ready.status;
     *reply.headers_mut() = headers;

@@ -1,10 +1,12 @@
 //! One message off the wire: its form in memory, its files on disk, whatever its size.
 
+use super::refusal::Refusal;
 use crate::complaint::message::MediaType;
 use crate::limits;
 use crate::rivta::FileSeen;
 use crate::soap::{Broken, Part};
 use crate::store::blobs::{BlobError, BlobWriter, Blobs};
+use crate::telemetry::Chain;
 
 /// Bytes of files gathered before they are handed to a blocking thread.
 const GATHER_BYTES: usize = 256 * 1024;
@@ -26,6 +28,12 @@ pub(super) enum FileError {
     Blob(#[from] BlobError),
     #[error("the thread that writes attachments is gone")]
     Thread,
+}
+
+impl From<FileError> for Refusal {
+    fn from(error: FileError) -> Self {
+        Self::Unavailable(Chain(&error).to_string())
+    }
 }
 
 impl Files {

@@ -1,12 +1,14 @@
 //! The opening of a message: what is read of it before it is known where it goes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::line::Counts;
 use super::refusal::Refusal;
 use crate::limits;
 use crate::listen::{BodyError, next_chunk};
@@ -35,23 +37,29 @@ pub(super) struct Rest {
     body: Option<Incoming>,
     /// What may still come.
     left: u64,
+    counts: Arc<Counts>,
     /// Where it goes when it is dropped unread: to the one who refuses the message.
     left_over: Option<oneshot::Sender<Self>>,
 }
 
 impl Rest {
     /// All of `body`, at most `most` bytes of it; and where what was not read is found afterwards.
-    pub(super) fn new(body: Incoming, most: u64) -> (Self, oneshot::Receiver<Self>) {
+    pub(super) fn new(
+        body: Incoming,
+        most: u64,
+        counts: Arc<Counts>,
+    ) -> (Self, oneshot::Receiver<Self>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { body: Some(body), left: most, left_over: Some(sender) }, receiver)
+        (Self { body: Some(body), left: most, counts, left_over: Some(sender) }, receiver)
     }
 
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some(body) = &mut self.body else { return Ok(None) };
         let chunk = next_chunk(body, &mut self.left).await.map_err(body_refusal)?;
-        if chunk.is_none() {
-            self.body = None;
+        match &chunk {
+            Some(chunk) => Counts::add(&self.counts.into, chunk.len()),
+            None => self.body = None,
         }
         Ok(chunk)
     }
@@ -72,7 +80,7 @@ impl Drop for Rest {
         if let (Some(body), Some(left_over)) = (self.body.take(), self.left_over.take()) {
             // Nothing of it is kept, so the bound is another message's, not what this one had left.
             let left = limits::MESSAGE_BYTES_MAX;
-            let rest = Self { body: Some(body), left, left_over: None };
+            let rest = Self { body: Some(body), left, counts: Arc::default(), left_over: None };
             // Nobody waits for it where the call was cut off.
             left_over.send(rest).unwrap_or_default();
         }
@@ -203,6 +211,25 @@ fn first_part(held: &[u8], boundary: &str) -> Result<Option<(usize, Option<Strin
 
 fn memmem(held: &[u8], wanted: &[u8]) -> Option<usize> {
     held.windows(wanted.len().max(1)).position(|it| it == wanted)
+}
+
+/// Lets the sender of a refused message finish, for a bounded time, while the answer is on its way:
+/// to somebody who is still writing it is lost when the connection closes over what was not read.
+pub(super) fn let_finish(refusal: &Refusal, mut rest: Rest) {
+    if let Refusal::Body(_) = refusal {
+        return;
+    }
+    tokio::spawn(async move {
+        let rest = async { while let Ok(Some(_)) = rest.next().await {} };
+        if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
+            tracing::info!("a refused message was still being sent when its time was up");
+        }
+    });
+}
+
+/// Whether the body is on its way, or will be: who waits to be told to go on has sent nothing.
+pub(super) fn will_send(request: &http::Request<Incoming>) -> bool {
+    !request.headers().contains_key(header::EXPECT)
 }
 
 pub(super) fn body_refusal(error: BodyError) -> Refusal {

@@ -4,9 +4,11 @@
 //! the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::limits;
 use crate::soap::{Fault, FaultCode, ReadError};
-use crate::tak::Denial;
+use crate::tak::{Denial, Rate};
 
 /// Why a call is answered with a SOAP fault.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,13 @@ pub enum Refusal {
     /// VP012: more calls at once than the limit.
     #[error("too many calls at once")]
     Overloaded,
+    /// VP012: this consumer has called more often than it may.
+    #[error("more calls than {most} from this consumer")]
+    TooOften {
+        most: Rate,
+        /// Until it may call again.
+        wait: Duration,
+    },
     /// VP009: the producer could not be reached, or gave no answer that can be passed on.
     #[error("the producer {url}: {what}")]
     Producer {
@@ -82,11 +91,46 @@ impl Refusal {
             Self::Argument(_) => return None,
             Self::Malformed { .. } | Self::Body(_) => "VP015",
             Self::Producer { .. } => "VP009",
-            Self::Unavailable(_) | Self::Overloaded | Self::Translation(_) => "VP012",
+            Self::Unavailable(_)
+            | Self::Overloaded
+            | Self::TooOften { .. }
+            | Self::Translation(_) => "VP012",
             Self::OriginalConsumer => "VP013",
             Self::Loop => "VP014",
             Self::NotKept(_) => "VP005",
         })
+    }
+
+    /// The limit that was reached, where it was one.
+    #[must_use]
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Overloaded => Some("calls_in_flight"),
+            Self::TooOften { .. } => Some("consumer_rate"),
+            Self::Unreadable(ReadError::Size) => Some("message_bytes"),
+            Self::Peer(_)
+            | Self::NotListed { .. }
+            | Self::Unreadable(_)
+            | Self::Routing(_)
+            | Self::Malformed { .. }
+            | Self::Argument(_)
+            | Self::Body(_)
+            | Self::Unavailable(_)
+            | Self::Producer { .. }
+            | Self::Translation(_)
+            | Self::OriginalConsumer
+            | Self::Loop
+            | Self::NotKept(_) => None,
+        }
+    }
+
+    /// How long the caller should wait before it sends the same again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::TooOften { wait, .. } = self {
+            return Some(*wait);
+        }
+        matches!(self, Self::Overloaded).then_some(limits::RETRY_AFTER_FULL)
     }
 
     /// What the caller gets. `instance` names this gateway.
@@ -121,6 +165,7 @@ impl Refusal {
             | Self::OriginalConsumer => FaultCode::Client,
             Self::Unavailable(_)
             | Self::Overloaded
+            | Self::TooOften { .. }
             | Self::NotKept(_)
             | Self::Producer { .. }
             | Self::Translation(_)
@@ -169,6 +214,11 @@ impl Refusal {
                 "För många samtidiga anrop. Meddelandet är inte mottaget. Skicka det igen senare."
                     .to_owned(),
                 "Nothing was accepted.".to_owned(),
+            ),
+            Self::TooOften { most, .. } => (
+                "För många anrop på kort tid. Meddelandet är inte mottaget. Skicka det igen senare."
+                    .to_owned(),
+                format!("At most {most}. Nothing was accepted."),
             ),
             Self::Producer { url, what, status } => (
                 "Fel i kontakten med tjänsteproducenten.".to_owned(),

@@ -1,12 +1,13 @@
 //! Answers as they go on the wire.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::refusal::Refusal;
 use crate::cases::Accepted;
 use crate::complaint::command;
 use crate::listen::{Body, full};
-use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode, wsdl};
+use crate::rivta::wsdl::Library;
+use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode};
 
 /// An answer.
 pub type Reply = Response<Body>;
@@ -24,7 +25,13 @@ pub(super) fn xml(status: StatusCode, text: String, correlation: &str) -> Reply 
 /// HTTP 500 for every fault: nothing else reaches a consumer through the national platform.
 pub(super) fn fault(refusal: &Refusal, instance: &str, correlation: &str) -> Reply {
     let text = refusal.fault(instance).write();
-    xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation)
+    let mut reply = xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation);
+    if let Some(wait) = refusal.retry_after() {
+        // Whole seconds, never none.
+        let seconds = wait.as_secs().saturating_add(1);
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
 }
 
 pub(super) fn closing(mut reply: Reply) -> Reply {
@@ -33,12 +40,18 @@ pub(super) fn closing(mut reply: Reply) -> Reply {
 }
 
 /// `?wsdl` and `?xsd=…`; anything else asked with GET is told what there is.
-pub(super) fn description(path: &str, query: &str, base: &str, correlation: &str) -> Reply {
+pub(super) fn description(
+    library: &Library,
+    path: &str,
+    query: &str,
+    base: &str,
+    correlation: &str,
+) -> Reply {
     let asked = query.split('&').find_map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         match name.to_ascii_lowercase().as_str() {
-            "wsdl" => wsdl::wsdl(path, base),
-            "xsd" => wsdl::xsd(path, value, base),
+            "wsdl" => library.wsdl(path, base),
+            "xsd" => library.xsd(path, value, base),
             _ => None,
         }
     });
@@ -46,12 +59,18 @@ pub(super) fn description(path: &str, query: &str, base: &str, correlation: &str
         Some(text) => xml(StatusCode::OK, text, correlation),
         None => {
             let mut text = "Det finns ingen WSDL på den här adressen. Det finns:\n".to_owned();
-            for path in wsdl::paths() {
+            for path in library.paths() {
                 text.push_str(&format!("{base}{path}?wsdl\n"));
             }
             with(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text, correlation)
         }
     }
+}
+
+/// The address that the caller used, from `Host`.
+pub(super) fn base_url(scheme: &str, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("{scheme}://{host}")
 }
 
 fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {

@@ -81,6 +81,7 @@ pub async fn serve<S: Service>(
                 connections.spawn(Arc::clone(&door).connection(stream, remote, place));
             }
             Err(_) => {
+                door.settings.metrics.full();
                 if let Some(unsaid) = full.say() {
                     let (door, most) = (door.settings.name, door.settings.connections_max);
                     tracing::warn!(door, %remote, most, unsaid, "door full: connection closed");
@@ -120,10 +121,11 @@ impl<S: Service> Door<S> {
         place: OwnedSemaphorePermit,
     ) {
         let name = self.settings.name;
+        let open = self.settings.metrics.opened();
         if AssertUnwindSafe(self.open(stream, remote)).catch_unwind().await.is_err() {
             tracing::error!(door = name, %remote, "a connection ended in a panic");
         }
-        drop(place);
+        drop((place, open));
     }
 
     async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
@@ -153,6 +155,7 @@ impl<S: Service> Door<S> {
             }
             Err(fault) => {
                 let (door, reason) = (self.settings.name, fault.reason.code());
+                self.settings.metrics.handshake_failed(reason);
                 if fault.reason == Reason::PeerClosed {
                     // Load balancers look in like this every few seconds.
                     tracing::debug!(door, %remote, reason, "TLS handshake failed: {fault}");

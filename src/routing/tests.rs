@@ -306,5 +306,5 @@ fn certificates_that_run_out_soon_or_cannot_be_read_are_warned_of() {
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(said[0].contains("certs/expired.crt") && said[0].contains("ran out on "), "{said:#?}");
     assert!(said[1].contains("certs/none.key cannot be read: No such file"), "{said:#?}");
-    assert!(found.iter().all(|it| it.file == "systems.toml" && it.line == 40), "{found:#?}");
+    assert!(found.iter().all(|it| it.file == "systems.toml" && it.line == 42), "{found:#?}");
 }

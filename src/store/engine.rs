@@ -185,8 +185,10 @@ pub struct Health {
     pub last_batch_jobs: usize,
     /// Bytes written by the last sync.
     pub last_batch_bytes: usize,
-    /// Batches written since the start.
+    /// Batches written since the start; each is one sync.
     pub batches: u64,
+    /// Bytes written to the journal since the start.
+    pub bytes: u64,
     /// Jobs run since the start.
     pub jobs: u64,
     /// Damaged parts of the journal found at the start.

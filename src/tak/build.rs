@@ -98,6 +98,7 @@ fn system(it: &SystemDraft, platform: &Platform) -> Option<System> {
         timeout: it.timeout.unwrap_or(limits::PRODUCER_TIME_DEFAULT),
         delivery: it.delivery,
         rate: it.rate,
+        rate_in: it.rate_in,
         original_consumer: it.original_consumer,
         certificate: it.certificate.clone(),
         key: it.key.clone(),

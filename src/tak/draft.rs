@@ -65,6 +65,7 @@ pub(super) struct SystemDraft {
     pub(super) timeout: Option<Duration>,
     pub(super) delivery: Delivery,
     pub(super) rate: Option<Rate>,
+    pub(super) rate_in: Option<Rate>,
     pub(super) original_consumer: bool,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,

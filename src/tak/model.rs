@@ -76,6 +76,8 @@ pub struct System {
     pub delivery: Delivery,
     /// At most this many calls; absent means no bound of its own.
     pub rate: Option<Rate>,
+    /// It may call at most this often; absent means the default of the settings.
+    pub rate_in: Option<Rate>,
     /// May set `x-rivta-original-serviceconsumer-hsaid`.
     pub original_consumer: bool,
     /// Client certificate chain (PEM), relative to the settings file; absent means the gateway's.
@@ -124,10 +126,35 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// Reads `10/s`, `30/min`, `100/h`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (calls, per) = text.split_once('/')?;
+        let calls: u32 = calls.trim().parse().ok().filter(|it| *it > 0)?;
+        let per = match per.trim() {
+            "s" => 1,
+            "m" | "min" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        Some(Self { calls, per: Duration::from_secs(per) })
+    }
+
     /// The even distance between two calls.
     #[must_use]
     pub fn interval(self) -> Duration {
         self.per.checked_div(self.calls).unwrap_or(self.per)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let per = match self.per.as_secs() {
+            1 => "s",
+            60 => "min",
+            _ => "h",
+        };
+        write!(f, "{}/{per}", self.calls)
     }
 }
 

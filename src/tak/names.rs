@@ -33,6 +33,11 @@ impl Names {
         self.by_text.get(text.to_ascii_lowercase().as_str()).copied()
     }
 
+    /// As the first row wrote it, to keep.
+    pub(super) fn shared(&self, name: Name) -> Option<Arc<str>> {
+        self.texts.get(usize::try_from(name.0).ok()?).map(Arc::clone)
+    }
+
     /// As the first row wrote it.
     pub(super) fn text(&self, name: Name) -> &str {
         let at = usize::try_from(name.0).unwrap_or(usize::MAX);

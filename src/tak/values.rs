@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::model::Rate;
-
 /// Reads `500ms`, `29s`, `2m` or `5min`, `1h`, `7d`; a whole number above zero.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -21,19 +19,6 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     }
     // A wait beyond a year is a slip of the pen.
     .filter(|it| *it <= Duration::from_secs(366 * 86_400))
-}
-
-/// Reads `10/s`, `30/min`, `100/h`.
-pub(super) fn rate(text: &str) -> Option<Rate> {
-    let (calls, per) = text.split_once('/')?;
-    let calls: u32 = calls.trim().parse().ok().filter(|it| *it > 0)?;
-    let per = match per.trim() {
-        "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    Some(Rate { calls, per: Duration::from_secs(per) })
 }
 
 /// What is wrong with a URL that calls are to be made to.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::{self, HandClock};
 use crate::pki;
+use crate::telemetry::metrics::Metrics;
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -356,7 +357,7 @@ async fn a_changed_file_is_taken_into_use_by_itself() {
     let mut changes = tls.changes();
     let stop = CancellationToken::new();
     let kept: Arc<dyn Reloads> = Arc::<ServerTls>::clone(&tls);
-    let watch = watch(vec![kept], Arc::new(made.clock.clone()), stop.clone());
+    let watch = watch(vec![kept], Arc::new(made.clock.clone()), Metrics::new(), stop.clone());
     watch.trigger();
     tokio::time::sleep(limits::WATCH_QUIET * 2).await;
     assert_eq!(tls.generation(), 1, "nothing had changed");

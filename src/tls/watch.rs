@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::reload::{Reload, Reloads, told};
 use crate::clock::Clock;
 use crate::limits;
+use crate::telemetry::metrics::Metrics;
 
 /// A running watch; clone it to trigger a reload from elsewhere.
 #[derive(Debug, Clone)]
@@ -29,7 +30,12 @@ impl Watch {
 ///
 /// Where the system cannot watch (too many watches, a network disk), a poll every
 /// [`limits::WATCH_POLL`] goes on alone; that is logged and is no error.
-pub fn watch(kept: Vec<Arc<dyn Reloads>>, clock: Arc<dyn Clock>, stop: CancellationToken) -> Watch {
+pub fn watch(
+    kept: Vec<Arc<dyn Reloads>>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Watch {
     let wake = Arc::new(Notify::new());
     let watch = Watch { wake: Arc::clone(&wake) };
     tokio::spawn(async move {
@@ -44,7 +50,7 @@ pub fn watch(kept: Vec<Arc<dyn Reloads>>, clock: Arc<dyn Clock>, stop: Cancellat
             for (one, last) in kept.iter().zip(&mut last) {
                 let (reads, now) = (Arc::clone(one), clock.now());
                 match tokio::task::spawn_blocking(move || reads.reload(now)).await {
-                    Ok(reload) => report(&reload, last),
+                    Ok(reload) => report(&reload, last, &metrics),
                     Err(error) => tracing::error!(%error, "reading certificates again failed"),
                 }
             }
@@ -91,7 +97,7 @@ fn folders(kept: &[Arc<dyn Reloads>]) -> BTreeSet<PathBuf> {
 }
 
 /// Logs what changed, and what is wrong when it was not wrong in the same way the last time.
-fn report(reload: &Reload, last: &mut Vec<String>) {
+fn report(reload: &Reload, last: &mut Vec<String>, metrics: &Metrics) {
     for part in &reload.changed {
         tracing::info!(%part, "new TLS files taken into use");
     }
@@ -102,6 +108,11 @@ fn report(reload: &Reload, last: &mut Vec<String>) {
     }
     if faults.is_empty() && !last.is_empty() {
         tracing::info!("the TLS files are right again");
+    }
+    // A look that found nothing new is no reading that was taken or not.
+    let failed = !faults.is_empty() && faults != *last;
+    if failed || !reload.changed.is_empty() {
+        metrics.reloaded("certificates", !failed);
     }
     *last = faults;
 }

@@ -70,6 +70,11 @@ fn post(to: SocketAddr, headers: &[(&str, &str)], body: &str) -> Answer {
     call(&mut connect(to), "POST /vp", headers, body)
 }
 
+/// A GET on a connection of its own.
+pub fn get(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    call(&mut connect(to), &format!("GET {path}"), headers, "")
+}
+
 fn detail(answer: &Answer) -> String {
     answer.tree().find("detailString").map(Node::all_text).unwrap_or_default()
 }

@@ -102,10 +102,7 @@ impl Carried {
             }
             let changed = match self.poll_read(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(chunk))) => {
-                    Counts::add(&self.counts.into, chunk.len());
-                    self.change.push(chunk)
-                }
+                Poll::Ready(Some(Ok(chunk))) => self.change.push(chunk),
                 Poll::Ready(Some(Err(error))) => Err(body_refusal(error)),
                 Poll::Ready(None) => {
                     self.ended = true;
@@ -155,6 +152,7 @@ impl Carried {
                         return Poll::Ready(Some(Err(BodyError::TooLarge(self.left))));
                     };
                     self.left = left;
+                    Counts::add(&self.counts.into, data.len());
                     return Poll::Ready(Some(Ok(data)));
                 }
             }

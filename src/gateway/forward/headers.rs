@@ -7,6 +7,7 @@ use http::header::{
 };
 
 use crate::gateway::refusal::Refusal;
+use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 
 /// Whom a call is made for, when not for the caller itself.
 pub(super) const ORIGINAL_CONSUMER: &str = "x-rivta-original-serviceconsumer-hsaid";
@@ -44,7 +45,10 @@ const OF_ONE_HOP: [HeaderName; 16] = [
 const INSIDE: [&str; 5] = ["camel", "org.apache.camel", "mule_", "x-mule_", "proxy-connection"];
 
 /// Beginnings of names that a caller may not send on. `x-vp` is for trust between platforms.
-const NOT_ONWARD: [&str; 7] = [
+const NOT_ONWARD: [&str; 9] = [
+    // Ours are set when the call is made, as a span below the caller's.
+    TRACEPARENT,
+    TRACESTATE,
     "x-vp",
     "x-forwarded",
     "peer_certificates",
@@ -55,7 +59,14 @@ const NOT_ONWARD: [&str; 7] = [
 ];
 
 /// Names that a producer may not send back.
-const NOT_BACK: [&str; 4] = ["soapaction", "local_certificate", "peer_certificates", "http.method"];
+const NOT_BACK: [&str; 6] = [
+    "soapaction",
+    "local_certificate",
+    "peer_certificates",
+    "http.method",
+    TRACEPARENT,
+    TRACESTATE,
+];
 
 /// What is known of a call when its headers are made.
 #[derive(Debug)]
@@ -227,7 +238,6 @@ mod tests {
                 "myrandomheader: 1",
                 "myrandomheader: 2",
                 "soapaction: \"urn:x\"",
-                "traceparent: 00-1-2-01",
                 &format!("user-agent: {OUR_NAME}"),
                 "x-rivta-acting-on-behalf-of-hsaid: SE0000000000-VC1",
                 "x-rivta-any: Mixed Case",

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::change::Change;
-use crate::gateway::line::{Counts, Line};
+use crate::gateway::line::{Came, Counts, Line};
 use crate::gateway::refusal::Refusal;
 use crate::limits;
 use crate::listen::BoxError;
@@ -172,7 +172,7 @@ impl Returned {
     /// Passes on at most `bytes_max` bytes. The log line is written when the last has left.
     pub(super) fn new(ready: Ready, bytes_max: u64, mut line: Line) -> Self {
         let Ready { held, rest, change, length, .. } = ready;
-        "the caller hung up during the answer".clone_into(&mut line.outcome);
+        line.came(Came::HungUp, "the caller hung up during the answer");
         Self { held, ended: rest.is_none(), rest, change, left: bytes_max, length, sent: 0, line }
     }
 
@@ -238,7 +238,7 @@ impl Body for Returned {
         let Poll::Ready(next) = this.poll_next(cx) else { return Poll::Pending };
         Poll::Ready(match next {
             None => {
-                "passed on".clone_into(&mut this.line.outcome);
+                this.line.passed();
                 None
             }
             Some(Ok(chunk)) => {
@@ -246,12 +246,13 @@ impl Body for Returned {
                 this.sent = this.sent.saturating_add(u64::try_from(chunk.len()).unwrap_or(0));
                 // Where the length is known, nothing is asked for after the last byte.
                 if this.length == Some(this.sent) {
-                    "passed on".clone_into(&mut this.line.outcome);
+                    this.line.passed();
                 }
                 Some(Ok(Frame::data(chunk)))
             }
             Some(Err(what)) => {
-                this.line.outcome = format!("the answer broke off on its way back: {what}");
+                let told = format!("the answer broke off on its way back: {what}");
+                this.line.came(Came::Broken, told);
                 Some(Err(what.into()))
             }
         })

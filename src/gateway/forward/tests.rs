@@ -128,6 +128,7 @@ impl World {
             message_bytes: 100 * 1024 * 1024,
             calls_in_flight: 4,
             connections: 100,
+            consumer_rate: None,
         };
         let gateway = Gateway::new(cases, routing, Arc::clone(&pool) as _, None, &limits);
         let any = "127.0.0.1:0".parse().unwrap();

@@ -277,6 +277,7 @@ fn envelope(sender: &str, original: Option<Original>) -> Envelope {
         original_consumer: None,
         on_behalf_of: None,
         correlation_id: "c-1".to_owned(),
+        trace: String::new(),
         original,
         remarks: Vec::new(),
     }

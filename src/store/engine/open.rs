@@ -215,6 +215,7 @@ fn start(
         last_batch_jobs: 0,
         last_batch_bytes: 0,
         batches: 0,
+        bytes: 0,
         jobs: 0,
         damage,
     };

@@ -257,6 +257,7 @@ impl Writer {
                 health.last_batch_jobs = jobs;
                 health.last_batch_bytes = bytes;
                 health.batches += 1;
+                health.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
             });
             self.last = self.journal.last_position();
             self.overlay.settle();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::finding::Findings;
 use super::super::model::{Delivery, Rate, Retry, WhenUnknown};
 use super::super::read::{Fields, Told};
-use super::super::values::{UrlFault, rate, url_fault};
+use super::super::values::{UrlFault, url_fault};
 use super::{SystemDraft, owned};
 
 pub(super) fn system(fields: &Fields<'_>, f: &mut Findings) -> SystemDraft {
@@ -19,6 +19,7 @@ pub(super) fn system(fields: &Fields<'_>, f: &mut Findings) -> SystemDraft {
             "timeout",
             "delivery",
             "rate",
+            "rate_in",
             "original_consumer",
             "certificate",
             "key",
@@ -54,7 +55,8 @@ pub(super) fn system(fields: &Fields<'_>, f: &mut Findings) -> SystemDraft {
         url: url.and_then(|it| checked_url("url", fields.what, &it, f)),
         timeout: fields.wait("timeout", f),
         delivery: fields.word("delivery", &kinds, f).map_or(Delivery::Direct, |it| it.value),
-        rate: system_rate(fields, f),
+        rate: system_rate("rate", fields, f),
+        rate_in: system_rate("rate_in", fields, f),
         original_consumer: fields.flag("original_consumer", f).is_some_and(|it| it.value),
         certificate,
         key,
@@ -84,13 +86,13 @@ fn system_id(fields: &Fields<'_>, f: &mut Findings) -> Option<Told<String>> {
     None
 }
 
-fn system_rate(fields: &Fields<'_>, f: &mut Findings) -> Option<Rate> {
-    let it = fields.text("rate", f)?;
-    let value = rate(it.value);
+fn system_rate(key: &'static str, fields: &Fields<'_>, f: &mut Findings) -> Option<Rate> {
+    let it = fields.text(key, f)?;
+    let value = Rate::parse(it.value);
     if value.is_none() {
         f.error(
             it.place,
-            format!("\"rate\" of [[system]] is not a rate: \"{}\"", it.value),
+            format!("\"{key}\" of [[system]] is not a rate: \"{}\"", it.value),
             "write calls per second, minute or hour: \"10/s\", \"30/min\", \"100/h\"".to_owned(),
         );
     }

@@ -128,6 +128,12 @@ impl Connection {
         }
     }
 
+    /// A GET, as for a WSDL.
+    pub fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        self.answer()
+    }
+
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
         self.stream.flush()

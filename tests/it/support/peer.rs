@@ -16,6 +16,7 @@ use super::tree::Node;
 /// A call that came.
 #[derive(Debug, Clone)]
 pub struct Call {
+    headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -112,6 +113,11 @@ impl Call {
         Node::parse(&self.body).payload().clone()
     }
 
+    /// A header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether the body names this.
     pub fn says(&self, what: &str) -> bool {
         super::http::find(&self.body, what.as_bytes()).is_some()
@@ -165,7 +171,7 @@ fn read_call(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Call { body }))
+    Ok(Some(Call { headers, body }))
 }
 
 /// What a region's own system answers: `OK`.

@@ -215,6 +215,8 @@ impl Plan {
             ("proxied", String::new()),
             ("log", String::new()),
             ("limits", String::new()),
+            ("public", String::new()),
+            ("telemetry", String::new()),
         ];
         for (section, line) in &self.settings {
             let known = sections.iter_mut().find(|(name, _)| name == section).unwrap();

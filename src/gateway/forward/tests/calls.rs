@@ -8,7 +8,7 @@ async fn a_call_reaches_its_producer_byte_for_byte_and_the_answer_comes_back() {
     let world = World::new(&producer.url).await;
     // Nothing after the first element of the body is looked at.
     let sent = message("SE1", "Åäö <broken & not XML \u{1}");
-    let headers = "SOAPAction: \"urn:c:1:Do\"\r\nContent-Type: text/xml\r\ntraceparent: 00-1-2-01\r\n\
+    let headers = "SOAPAction: \"urn:c:1:Do\"\r\nContent-Type: text/xml\r\nMyHeader: 1\r\n\
                    X-Rivta-Any: Mixed Case\r\nx-vp-sender-id: SE9\r\nUser-Agent: x\r\n";
     let seen = world.call(headers, sent.as_bytes()).await;
     assert_eq!(seen.status(), "200");
@@ -24,7 +24,7 @@ async fn a_call_reaches_its_producer_byte_for_byte_and_the_answer_comes_back() {
         ("content-type", "text/xml;charset=UTF-8"),
         ("content-length", sent.len().to_string().as_str()),
         ("soapaction", "\"urn:c:1:Do\""),
-        ("traceparent", "00-1-2-01"),
+        ("myheader", "1"),
         ("x-rivta-any", "Mixed Case"),
         ("x-vp-sender-id", "SE0000000000-REGION"),
         ("x-vp-instance-id", "klagomal-test"),
@@ -394,17 +394,23 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
     let (passed, refused) = (of("abc-1"), of("abc-2"));
     for part in [
         "passed on".to_owned(),
-        "call.status=200".to_owned(),
-        "call.contract=urn:c:1".to_owned(),
-        "call.address=SE1".to_owned(),
-        "call.caller=SE0000000000-REGION".to_owned(),
-        format!("call.producer={}", producer.url),
-        "call.producer_ms=".to_owned(),
-        format!("call.bytes_in={}", body.len()),
-        format!("call.bytes_out={}", ok().split_once("\r\n\r\n").unwrap().1.len()),
+        "http.response.status_code=200".to_owned(),
+        "labels.servicecontract_namespace=urn:c:1".to_owned(),
+        "labels.receiverid=SE1".to_owned(),
+        "labels.senderid=SE0000000000-REGION".to_owned(),
+        "labels.routerVagvalTrace=\"SE1\"".to_owned(),
+        "labels.routerBehorighetTrace=\"SE1\"".to_owned(),
+        format!("url.original=\"{}\"", producer.url),
+        "destination.address=\"localhost\"".to_owned(),
+        "labels.producerMs=".to_owned(),
+        "event.outcome=\"success\"".to_owned(),
+        format!("http.request.body.bytes={}", body.len()),
+        format!("http.response.body.bytes={}", ok().split_once("\r\n\r\n").unwrap().1.len()),
     ] {
         assert!(passed.contains(&part), "{part}: {passed}");
     }
-    assert!(refused.contains("call.status=500") && !refused.contains("call.producer"), "{refused}");
+    assert!(refused.contains("http.response.status_code=500"), "{refused}");
+    assert!(refused.contains("error.code=\"VP004\""), "{refused}");
+    assert!(!refused.contains("url.original"), "{refused}");
     assert!(!all.contains("SECRET"));
 }
