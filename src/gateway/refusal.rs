@@ -118,10 +118,10 @@ impl Refusal {
             | Self::Malformed { .. }
             | Self::Argument(_)
             | Self::Body(_)
+            | Self::NotKept(_)
             | Self::OriginalConsumer => FaultCode::Client,
             Self::Unavailable(_)
             | Self::Overloaded
-            | Self::NotKept(_)
             | Self::Producer { .. }
             | Self::Translation(_)
             | Self::Loop => FaultCode::Server,
