@@ -14,6 +14,8 @@ pub type Reply = Response<Body>;
 /// The exact form that consumers of the national platform are used to.
 const XML: &str = "text/xml; charset=UTF-8";
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// Characters of a value from outside that a log line shows.
 const VISIBLE_CHARS_MAX: usize = 80;
 
@@ -49,9 +51,15 @@ pub(super) fn description(path: &str, query: &str, base: &str, correlation: &str
             for path in wsdl::paths() {
                 text.push_str(&format!("{base}{path}?wsdl\n"));
             }
-            with(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text, correlation)
+            with(StatusCode::NOT_FOUND, PLAIN, text, correlation)
         }
     }
+}
+
+/// To a request that could be read in two ways.
+pub(super) fn not_plain(correlation: &str) -> Reply {
+    let text = "Anropet måste ha ett Host-huvud och ingen annan Transfer-Encoding än chunked.\n";
+    with(StatusCode::BAD_REQUEST, PLAIN, text.to_owned(), correlation)
 }
 
 fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {

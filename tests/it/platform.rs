@@ -4,7 +4,7 @@
 
 mod end_to_end;
 mod errors;
-mod ground;
+pub mod ground;
 mod headers;
 mod routing;
 
