@@ -19,7 +19,7 @@ mod trail;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -85,6 +85,17 @@ impl Service for Gateway {
         let refusal = Refusal::Unavailable("the call ran into a bug of ours".to_owned());
         reply::fault(&refusal, &self.instance(), &Uuid::new_v4().to_string())
     }
+}
+
+/// What two readers could take for two things is refused: no host or two (RFC 9112, 3.2), and any
+/// transfer coding but `chunked`, once (6.1, 7).
+fn is_plain(request: &http::Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let old = request.version() < http::Version::HTTP_11;
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next().is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (hosts.next().is_some() || old) && hosts.next().is_none() && coding && codings.next().is_none()
 }
 
 /// What is done with a message, as its head says.
@@ -172,6 +183,9 @@ impl Gateway {
     ) -> Reply {
         let headers = CallHeaders::of(request.headers());
         let correlation = headers.correlation_id.clone();
+        if !is_plain(&request) {
+            return reply::closing(reply::not_plain(&correlation));
+        }
         let caller = match self.sender(connection, &mut request) {
             Ok(caller) => caller,
             Err(refusal) => {

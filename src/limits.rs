@@ -51,6 +51,11 @@ pub const HEADER_TIME_MAX: Duration = Duration::from_secs(15);
 /// A sender of a body that gives nothing for this long is gone.
 pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// Bytes of a body for each second that its sender lets us wait, beyond the first
+/// [`BODY_IDLE_TIME_MAX`]: a tenth of the slowest line in use, and far more than a sender gives that
+/// only means to hold its place.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
+
 /// Open connections on the `https` door. Each costs memory for TLS records and buffers.
 pub const CONNECTIONS_MAX: usize = 2048;
 

@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::limits;
 use crate::telemetry::metrics::DoorMetrics;
 
-pub use body::{BodyError, TimedBody, next_chunk, next_chunk_within};
+pub use body::{BodyError, Pace, TimedBody, next_chunk, next_chunk_within};
 pub use connection::{Connection, PeerState};
 pub use serve::{Stopped, serve};
 

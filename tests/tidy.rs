@@ -274,7 +274,8 @@ fn every_file_is_declared() {
     for file in &files {
         let path = Path::new(&file.path);
         let (folder, stem) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
-        if stem == "lib" || manifest.contains(&format!("path = \"{}\"", file.path)) {
+        let own = stem == "main" && root().join(folder).join("Cargo.toml").exists();
+        if stem == "lib" || own || manifest.contains(&format!("path = \"{}\"", file.path)) {
             continue;
         }
         let parents = match folder.to_str().unwrap() {

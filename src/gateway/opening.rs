@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::line::Counts;
 use super::refusal::Refusal;
 use crate::limits;
-use crate::listen::{BodyError, next_chunk};
+use crate::listen::{BodyError, Pace, next_chunk_within};
 use crate::soap::{Encoding, Head, MessageReader, ReadError};
 use crate::telemetry::Chain;
 
@@ -38,6 +39,7 @@ pub(super) struct Rest {
     /// What may still come.
     left: u64,
     counts: Arc<Counts>,
+    pace: Pace,
     /// Where it goes when it is dropped unread: to the one who refuses the message.
     left_over: Option<oneshot::Sender<Self>>,
 }
@@ -50,13 +52,23 @@ impl Rest {
         counts: Arc<Counts>,
     ) -> (Self, oneshot::Receiver<Self>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { body: Some(body), left: most, counts, left_over: Some(sender) }, receiver)
+        let pace = Pace::default();
+        (Self { body: Some(body), left: most, counts, pace, left_over: Some(sender) }, receiver)
     }
 
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some(body) = &mut self.body else { return Ok(None) };
-        let chunk = next_chunk(body, &mut self.left).await.map_err(body_refusal)?;
+        let began = Instant::now();
+        let chunk = next_chunk_within(body, &mut self.left, self.pace.patience()).await;
+        let chunk = chunk.map_err(|error| match error {
+            BodyError::Stalled(_) => self.pace.late(),
+            other @ (BodyError::Slow { .. } | BodyError::TooLarge(_) | BodyError::Broken(_)) => {
+                other
+            }
+        });
+        let chunk = chunk.map_err(body_refusal)?;
+        self.pace.came(chunk.as_ref().map_or(0, Bytes::len), began.elapsed());
         match &chunk {
             Some(chunk) => Counts::add(&self.counts.into, chunk.len()),
             None => self.body = None,
@@ -69,9 +81,9 @@ impl Rest {
         self.body.as_ref().and_then(|body| hyper::body::Body::size_hint(body).exact())
     }
 
-    /// The body itself, and how many bytes may still come.
-    pub(super) fn into_parts(mut self) -> (Option<Incoming>, u64) {
-        (self.body.take(), self.left)
+    /// The body itself, how many bytes may still come, and how fast they came until now.
+    pub(super) fn into_parts(mut self) -> (Option<Incoming>, u64, Pace) {
+        (self.body.take(), self.left, std::mem::take(&mut self.pace))
     }
 }
 
@@ -80,7 +92,8 @@ impl Drop for Rest {
         if let (Some(body), Some(left_over)) = (self.body.take(), self.left_over.take()) {
             // Nothing of it is kept, so the bound is another message's, not what this one had left.
             let left = limits::MESSAGE_BYTES_MAX;
-            let rest = Self { body: Some(body), left, counts: Arc::default(), left_over: None };
+            let (counts, pace) = (Arc::default(), Pace::default());
+            let rest = Self { body: Some(body), left, counts, pace, left_over: None };
             // Nobody waits for it where the call was cut off.
             left_over.send(rest).unwrap_or_default();
         }
@@ -235,7 +248,9 @@ pub(super) fn will_send(request: &http::Request<Incoming>) -> bool {
 pub(super) fn body_refusal(error: BodyError) -> Refusal {
     match error {
         BodyError::TooLarge(_) => ReadError::Size.into(),
-        BodyError::Stalled(_) | BodyError::Broken(_) => Refusal::Body(Chain(&error).to_string()),
+        BodyError::Stalled(_) | BodyError::Slow { .. } | BodyError::Broken(_) => {
+            Refusal::Body(Chain(&error).to_string())
+        }
     }
 }
 

@@ -125,7 +125,12 @@ impl Proxy {
         Ok(())
     }
 
-    fn certified(&self, value: Option<&str>, now: Timestamp) -> Result<HsaId, Refusal> {
+    /// Whom the certificate in the header names, which must hold `now`. It may be PEM with any white
+    /// space, or bare base64; of a chain, the first counts.
+    ///
+    /// # Errors
+    /// VP002: no certificate, an unreadable one, one that names nobody, or one that does not hold.
+    pub fn certified(&self, value: Option<&str>, now: Timestamp) -> Result<HsaId, Refusal> {
         let header = self.settings.certificate_header.as_str();
         let refused = |text: String| Err(Refusal::Peer(text));
         let Some(value) = value else {

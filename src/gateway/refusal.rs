@@ -162,11 +162,11 @@ impl Refusal {
             | Self::Malformed { .. }
             | Self::Argument(_)
             | Self::Body(_)
+            | Self::NotKept(_)
             | Self::OriginalConsumer => FaultCode::Client,
             Self::Unavailable(_)
             | Self::Overloaded
             | Self::TooOften { .. }
-            | Self::NotKept(_)
             | Self::Producer { .. }
             | Self::Translation(_)
             | Self::Loop => FaultCode::Server,

@@ -15,6 +15,8 @@ pub type Reply = Response<Body>;
 /// The exact form that consumers of the national platform are used to.
 const XML: &str = "text/xml; charset=UTF-8";
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// Characters of a value from outside that a log line shows.
 const VISIBLE_CHARS_MAX: usize = 80;
 
@@ -62,7 +64,7 @@ pub(super) fn description(
             for path in library.paths() {
                 text.push_str(&format!("{base}{path}?wsdl\n"));
             }
-            with(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text, correlation)
+            with(StatusCode::NOT_FOUND, PLAIN, text, correlation)
         }
     }
 }
@@ -71,6 +73,12 @@ pub(super) fn description(
 pub(super) fn base_url(scheme: &str, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     format!("{scheme}://{host}")
+}
+
+/// To a request that could be read in two ways.
+pub(super) fn not_plain(correlation: &str) -> Reply {
+    let text = "Anropet måste ha ett Host-huvud och ingen annan Transfer-Encoding än chunked.\n";
+    with(StatusCode::BAD_REQUEST, PLAIN, text.to_owned(), correlation)
 }
 
 fn with(status: StatusCode, kind: &'static str, text: String, correlation: &str) -> Reply {

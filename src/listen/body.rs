@@ -17,12 +17,56 @@ pub enum BodyError {
     /// The sender gave nothing for too long.
     #[error("the sender gave nothing of the body for {} seconds", .0.as_secs())]
     Stalled(Duration),
+    /// The sender gave something now and then, and too little of it.
+    #[error("the sender is too slow: {bytes} bytes of the body in {} seconds", .waited.as_secs())]
+    Slow {
+        /// What had come.
+        bytes: u64,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// More bytes than agreed.
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
     /// The connection broke, or the transfer coding is wrong.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
+}
+
+/// How fast a sender gives its body, and so how long it is waited for. Only the time counts in which
+/// we wait: one who is slowed down by us, or by a producer, is not slow.
+#[derive(Debug, Default)]
+pub struct Pace {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// How long to wait for the next part: [`limits::BODY_IDLE_TIME_MAX`], or less for one who has
+    /// given less than [`limits::BODY_BYTES_PER_SECOND_MIN`].
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let earned = Duration::from_secs(self.bytes / limits::BODY_BYTES_PER_SECOND_MIN);
+        let most = limits::BODY_IDLE_TIME_MAX;
+        earned.saturating_add(most).saturating_sub(self.waited).min(most)
+    }
+
+    /// So many bytes came after a wait.
+    pub fn came(&mut self, bytes: usize, waited: Duration) {
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.waited = self.waited.saturating_add(waited);
+    }
+
+    /// Why it is waited no longer, once [`Self::patience`] has passed.
+    #[must_use]
+    pub fn late(&self) -> BodyError {
+        let patience = self.patience();
+        if patience == limits::BODY_IDLE_TIME_MAX {
+            BodyError::Stalled(patience)
+        } else {
+            BodyError::Slow { bytes: self.bytes, waited: self.waited.saturating_add(patience) }
+        }
+    }
 }
 
 /// The next bytes of `body`, waiting at most [`limits::BODY_IDLE_TIME_MAX`]; `None` at its end.

@@ -159,7 +159,9 @@ impl ToUtf8 {
             return Ok(sure);
         }
         let begun = b"<?xml".iter().zip(&self.held).all(|(a, b)| a == b);
+        // Not further, so that it does not matter how much comes at once.
         let end = memchr::memmem::find(&self.held, b"?>");
+        let end = end.filter(|end| end + 2 <= DECLARATION_BYTES_MAX);
         let enough = self.held.len() >= DECLARATION_BYTES_MAX || end.is_some() || last;
         if self.held.len() < 4 && !last || begun && !enough {
             return Ok(None);

@@ -69,7 +69,8 @@ fn take(to: Encoding, beginning: &mut Option<String>, text: &str, out: &mut Vec<
     let Some(held) = beginning else { return write(to, text, out) };
     held.push_str(text);
     let possible = "<?xml".starts_with(held.get(..5).unwrap_or(held));
-    let end = held.find("?>").map(|at| at + 2);
+    // Not further, so that it does not matter how much comes at once.
+    let end = held.find("?>").map(|at| at + 2).filter(|end| *end <= DECLARATION_BYTES_MAX);
     if possible && end.is_none() && held.len() < DECLARATION_BYTES_MAX {
         return;
     }
@@ -157,5 +158,7 @@ mod tests {
         for text in ["<?xm", "<a>?></a>", "", "<", "<!-- ?> --><a/>"] {
             assert_eq!(recode(text.as_bytes(), None, Encoding::Utf8), text.as_bytes());
         }
+        let late = format!("<?xml version='1.0'{}?><a/>", " ".repeat(DECLARATION_BYTES_MAX));
+        assert_eq!(recode(late.as_bytes(), None, Encoding::Utf8), late.as_bytes());
     }
 }

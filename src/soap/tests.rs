@@ -294,6 +294,18 @@ fn the_declaration_counts_where_the_content_type_says_nothing() {
 }
 
 #[test]
+fn a_declaration_is_looked_for_in_the_first_bytes_however_they_come() {
+    let late = format!("<?xml version='1.0'{} encoding='ISO-8859-1'?><a>", " ".repeat(300));
+    let bytes = [late.as_bytes(), b"\xe5"].concat();
+    for size in [1, 100, 1000] {
+        let mut to_utf8 = encoding::ToUtf8::new(None).unwrap();
+        let read = bytes.chunks(size).try_for_each(|it| to_utf8.push(it, &mut |_| Ok(())));
+        let read = read.and_then(|()| to_utf8.finish(&mut |_| Ok(())));
+        assert_eq!(read, Err(ReadError::Bytes), "{size}");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_utf8_are_refused() {
     let good = addressed("<a>x</a>");
     let at = good.find(">x<").unwrap() + 1;

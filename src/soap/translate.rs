@@ -9,6 +9,8 @@
 //! stands beside the `LogicalAddress` is taken out on the way to 2.0, where it would be a second
 //! address.
 
+use quick_xml::escape::unescape;
+
 use super::envelope::{ADDRESSING, Profile, REGISTRY};
 use super::{REGISTRY_1, ReadError};
 use crate::limits;
@@ -29,6 +31,10 @@ pub struct Translator {
     scope: Vec<Binding>,
     /// Nothing is written until the element at this depth has ended.
     dropping: Option<usize>,
+    /// In the envelope's header.
+    in_header: bool,
+    /// The address has been written.
+    addressed: bool,
     ended: bool,
 }
 
@@ -84,6 +90,8 @@ impl Translator {
             open: Vec::new(),
             scope: Vec::new(),
             dropping: None,
+            in_header: false,
+            addressed: false,
             ended: false,
         }
     }
@@ -209,7 +217,8 @@ impl Translator {
         let name_end = inner.iter().position(|b| is_space(*b)).unwrap_or(inner.len());
         let (name, attributes) = inner.split_at(name_end);
         let before = self.scope.len();
-        let declarations = declarations(attributes)?;
+        let all = listed(attributes)?;
+        let declarations: Vec<Declaration<'_>> = all.iter().filter_map(Declaration::of).collect();
         for it in &declarations {
             let means = self.means(it.value);
             if means != Means::Other || self.scope.iter().any(|known| known.prefix == it.prefix) {
@@ -221,13 +230,24 @@ impl Translator {
         let renamed =
             means.is_some_and(|it| it != Means::Other) && (local == self.from_name.as_bytes());
         let depth = self.open.len() + 1;
-        // On the way to 2.0, another `To` in the header would be a second address.
-        let second = means == Some(Means::To)
-            && depth == BLOCK_DEPTH
-            && self.to_name == "To"
-            && local == self.to_name.as_bytes();
-        if second && self.dropping.is_none() {
-            self.dropping = Some(depth);
+        if depth < BLOCK_DEPTH {
+            self.in_header = local == b"Header";
+        }
+        let known = means.filter(|it| *it != Means::Other);
+        if depth == BLOCK_DEPTH && self.in_header && self.dropping.is_none() {
+            // On the way to 2.0, another `To` in the header would be a second address.
+            if known == Some(Means::To) && self.to_name == "To" && local == b"To" {
+                self.dropping = Some(depth);
+            } else if known.is_some() && (renamed || local == self.to_name.as_bytes()) {
+                // So would anything else that comes out by that name: who reads the last is misled.
+                if self.addressed {
+                    return Err(ReadError::Address);
+                }
+                self.addressed = true;
+            }
+        }
+        if self.collide(&all) {
+            return Err(ReadError::Markup("attribut som inte kan skrivas om"));
         }
         let declares = renamed || matches!(local, b"Envelope" | b"Header");
         let mut written = Vec::with_capacity(tag.len() + 16);
@@ -301,7 +321,27 @@ impl Translator {
         out.extend_from_slice(attributes.get(at..).unwrap_or_default());
     }
 
+    /// Whether two attributes of an element would be one when their namespaces are.
+    fn collide(&self, attributes: &[Attribute<'_>]) -> bool {
+        let bound = |prefix: &[u8]| {
+            let found = self.scope.iter().rev().find(|it| it.prefix == prefix);
+            !prefix.is_empty() && found.is_some_and(|it| it.means != Means::Other)
+        };
+        let mut locals: Vec<&[u8]> = attributes
+            .iter()
+            .map(|it| split(it.name))
+            .filter(|(prefix, _)| bound(prefix))
+            .map(|(_, local)| local)
+            .collect();
+        let before = locals.len();
+        locals.sort_unstable();
+        locals.dedup();
+        locals.len() < before
+    }
+
     fn means(&self, namespace: &[u8]) -> Means {
+        let plain = std::str::from_utf8(namespace).ok().and_then(|it| unescape(it).ok());
+        let namespace = plain.as_deref().map_or(namespace, str::as_bytes);
         if self.from.iter().any(|it| it.as_bytes() == namespace) {
             Means::From
         } else if self.to.as_bytes() == namespace {
@@ -318,6 +358,14 @@ impl Translator {
     }
 }
 
+/// An attribute as it stands in a tag.
+struct Attribute<'t> {
+    name: &'t [u8],
+    value: &'t [u8],
+    /// Where the value begins in the attributes.
+    at: usize,
+}
+
 /// `xmlns="..."` or `xmlns:p="..."`.
 struct Declaration<'t> {
     prefix: &'t [u8],
@@ -326,7 +374,18 @@ struct Declaration<'t> {
     at: usize,
 }
 
-fn declarations(attributes: &[u8]) -> Result<Vec<Declaration<'_>>, ReadError> {
+impl<'t> Declaration<'t> {
+    fn of(attribute: &Attribute<'t>) -> Option<Self> {
+        let prefix = match attribute.name.strip_prefix(b"xmlns") {
+            Some(b"") => Some(&b""[..]),
+            Some(rest) => rest.strip_prefix(b":"),
+            None => None,
+        };
+        prefix.map(|prefix| Self { prefix, value: attribute.value, at: attribute.at })
+    }
+}
+
+fn listed(attributes: &[u8]) -> Result<Vec<Attribute<'_>>, ReadError> {
     let broken = ReadError::Markup("ett attribut är inte välformat");
     let mut found = Vec::new();
     let mut at = 0;
@@ -344,14 +403,7 @@ fn declarations(attributes: &[u8]) -> Result<Vec<Declaration<'_>>, ReadError> {
         let end = memchr::memchr(quote, inside).ok_or_else(|| broken.clone())?;
         let value = inside.get(..end).unwrap_or_default();
         let value_at = at + begin + equals + 1 + open + 1;
-        let prefix = match name.strip_prefix(b"xmlns") {
-            Some(b"") => Some(&b""[..]),
-            Some(rest) => rest.strip_prefix(b":"),
-            None => None,
-        };
-        if let Some(prefix) = prefix {
-            found.push(Declaration { prefix, value, at: value_at });
-        }
+        found.push(Attribute { name, value, at: value_at });
         at = value_at + end + 1;
     }
 }
@@ -483,6 +535,57 @@ mod tests {
         let mut deep = Translator::new(Profile::Rivtabp20);
         let tags = "<a>".repeat(limits::REWRITE_DEPTH_MAX + 1);
         assert_eq!(deep.push(tags.as_bytes(), &mut Vec::new()), Err(ReadError::Depth));
+    }
+
+    fn refused(from: Profile, header: &str) -> Option<ReadError> {
+        let text = format!(
+            "<s:Envelope xmlns:s=\"{S}\" xmlns:w=\"{W}\" xmlns:r=\"{R}\"><s:Header>{header}\
+             </s:Header><s:Body><w:To/><r:LogicalAddress/></s:Body></s:Envelope>"
+        );
+        Translator::new(from).push(text.as_bytes(), &mut Vec::new()).err()
+    }
+
+    #[test]
+    fn nothing_else_in_the_header_becomes_a_second_address() {
+        let new = "<r:LogicalAddress>A</r:LogicalAddress>";
+        for other in ["<r:To>B</r:To>", "<w:LogicalAddress>B</w:LogicalAddress>"] {
+            for header in [format!("{new}{other}"), format!("{other}{new}")] {
+                assert_eq!(
+                    refused(Profile::Rivtabp21, &header),
+                    Some(ReadError::Address),
+                    "{header}"
+                );
+            }
+        }
+        let old = "<w:To>A</w:To>";
+        for other in ["<r:To>B</r:To>", "<w:LogicalAddress>B</w:LogicalAddress>"] {
+            for header in [format!("{old}{other}"), format!("{other}{old}")] {
+                assert_eq!(
+                    refused(Profile::Rivtabp20, &header),
+                    Some(ReadError::Address),
+                    "{header}"
+                );
+            }
+        }
+        for inside in ["", "<w:Action/>", "<r:x><r:To/><w:LogicalAddress/></r:x>", "<To/>"] {
+            assert_eq!(refused(Profile::Rivtabp20, &format!("{old}{inside}")), None, "{inside}");
+            assert_eq!(refused(Profile::Rivtabp21, &format!("{new}{inside}")), None, "{inside}");
+        }
+        // Two attributes that would then have one name.
+        let both = "<x w:a=\"\" r:a=\"\"/>";
+        for (from, address) in [(Profile::Rivtabp20, old), (Profile::Rivtabp21, new)] {
+            let told = refused(from, &format!("{address}{both}"));
+            assert!(matches!(told, Some(ReadError::Markup(_))), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_written_with_references_is_the_same_namespace() {
+        let text =
+            message(["", "", &format!(" xmlns:a=\"{}&#103;\"", W.trim_end_matches('g'))], "To");
+        let got = translate(&text, Profile::Rivtabp20);
+        let want = message(["", "", &format!(" xmlns:a=\"{R}\"")], "LogicalAddress");
+        assert_eq!(got, want.replace(" ></s:Header", "></s:Header"));
     }
 
     proptest::proptest! {

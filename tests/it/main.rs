@@ -25,6 +25,7 @@ mod fixtures;
 mod hostile;
 mod life;
 mod memory;
+mod platform;
 mod proxied;
 mod routing_walk;
 mod schemas;

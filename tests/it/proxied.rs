@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::support::{Answer, Node, VC1, World, case_id, certs, complaint, find};
 
 /// What a call is made with: the certificate of the roster in the header, as Traefik sends it.
-fn certificate(name: &str) -> String {
+pub fn certificate(name: &str) -> String {
     let pem = std::fs::read_to_string(certs().join(format!("{name}.crt"))).unwrap();
     let first = pem.split("-----END").next().unwrap();
     first.lines().filter(|line| !line.contains("BEGIN")).collect()
 }
 
-fn door(world: &World) -> SocketAddr {
+pub fn door(world: &World) -> SocketAddr {
     let line = world.wait_log(0, "proxied 127.0.0.1:");
     line.trim_start_matches("proxied ").trim().parse().unwrap()
 }
@@ -28,13 +28,13 @@ fn message(of: u32) -> String {
     complaint(VC1, &id, &case_id(&format!("p-{of}")), "Vanligt.", &[])
 }
 
-fn connect(to: SocketAddr) -> TcpStream {
+pub fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
-fn call(stream: &mut TcpStream, first: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub fn call(stream: &mut TcpStream, first: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = format!("{first} HTTP/1.1\r\nHost: inside\r\nContent-Type: text/xml\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));

@@ -15,7 +15,7 @@ use crate::gateway::line::Counts;
 use crate::gateway::opening::{Opening, body_refusal};
 use crate::gateway::refusal::Refusal;
 use crate::limits;
-use crate::listen::{BodyError, BoxError};
+use crate::listen::{BodyError, BoxError, Pace};
 use crate::outbound::Patience;
 
 /// Why the caller's message did not come whole, for the one who waits for the producer.
@@ -34,7 +34,9 @@ pub(super) struct Carried {
     ended: bool,
     /// Of what is sent, where it is known.
     length: Option<u64>,
-    idle: Option<Pin<Box<Sleep>>>,
+    /// Since when the caller is waited for, and until when.
+    idle: Option<(Instant, Pin<Box<Sleep>>)>,
+    pace: Pace,
     patience: Arc<Patience>,
     failure: Failure,
     counts: Arc<Counts>,
@@ -48,7 +50,7 @@ impl Carried {
         counts: Arc<Counts>,
     ) -> Self {
         let length = opening.length.filter(|_| change.is_nothing());
-        let (rest, left) = opening.rest.into_parts();
+        let (rest, left, pace) = opening.rest.into_parts();
         Self {
             read: opening.read,
             ready: VecDeque::new(),
@@ -58,6 +60,7 @@ impl Carried {
             ended: false,
             length,
             idle: None,
+            pace,
             patience,
             failure: Arc::default(),
             counts,
@@ -126,17 +129,15 @@ impl Carried {
                 Poll::Pending => {
                     self.patience.pause();
                     // Counted from here: while nothing was asked for, nothing was owed.
-                    let idle = self.idle.get_or_insert_with(|| {
-                        Box::pin(sleep_until(Instant::now() + limits::BODY_IDLE_TIME_MAX))
+                    let (_, idle) = self.idle.get_or_insert_with(|| {
+                        let now = Instant::now();
+                        (now, Box::pin(sleep_until(now + self.pace.patience())))
                     });
-                    return idle
-                        .as_mut()
-                        .poll(cx)
-                        .map(|()| Some(Err(BodyError::Stalled(limits::BODY_IDLE_TIME_MAX))));
+                    return idle.as_mut().poll(cx).map(|()| Some(Err(self.pace.late())));
                 }
                 Poll::Ready(frame) => {
                     self.patience.resume();
-                    self.idle = None;
+                    let waited = self.idle.take().map(|(since, _)| since.elapsed());
                     let Some(frame) = frame else {
                         self.rest = None;
                         return Poll::Ready(None);
@@ -153,6 +154,7 @@ impl Carried {
                     };
                     self.left = left;
                     Counts::add(&self.counts.into, data.len());
+                    self.pace.came(data.len(), waited.unwrap_or_default());
                     return Poll::Ready(Some(Ok(data)));
                 }
             }

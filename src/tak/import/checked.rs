@@ -231,6 +231,11 @@ fn days(from: Option<&str>, to: Option<&str>) -> Result<(Moment, Moment, Days), 
     };
     let (from, to) = (read("fromTidpunkt", from)?, read("tomTidpunkt", to)?);
     let (first, last) = (from.first_day(), to.last_day());
+    for day in [first, last].into_iter().flatten() {
+        if !Moment::is_meant(day) {
+            return Err(format!("{day} is not in the years that rows are written for"));
+        }
+    }
     match Days::new(first, last) {
         Some(days) => Ok((from, to, days)),
         None => {

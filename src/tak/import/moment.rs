@@ -53,6 +53,12 @@ impl Moment {
         (self.day.year() < LAST_YEAR).then_some(self.day)
     }
 
+    /// Whether a row can begin or end on that day: outside these years, it is not a day that anybody
+    /// meant, and the routing folder does not take it.
+    pub(super) fn is_meant(day: Date) -> bool {
+        (FIRST_DAY.year()..=LAST_YEAR).contains(&day.year())
+    }
+
     /// Whether it says exactly when.
     pub(super) fn has_zone(self) -> bool {
         self.has_zone

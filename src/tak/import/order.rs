@@ -77,7 +77,9 @@ pub(super) fn read(
 ) -> Result<(), ImportError> {
     let fault = |what: String| ImportError::Order { file: name.to_owned(), what };
     let told = day.unwrap_or_default();
-    let Some(day) = Moment::read(told).map(|it| it.day) else {
+    // What it ends, it ends the day before.
+    let meant = |day: &Date| day.yesterday().is_ok_and(Moment::is_meant) && Moment::is_meant(*day);
+    let Some(day) = Moment::read(told).map(|it| it.day).filter(meant) else {
         return Err(fault(format!("genomforandeTidpunkt is no time: \"{told}\"")));
     };
     let mut routes = BTreeSet::new();

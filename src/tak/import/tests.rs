@@ -245,6 +245,14 @@ fn every_row_that_cannot_stand_is_named_with_its_line_and_reason() {
         (route("B", "https://u@e.se/", from, to), "user name"),
         (route("B", "https://e.se/", to, from), "never holds"),
         (route("B", "https://e.se/", "när som helst", to), "fromTidpunkt is no time"),
+        (
+            route("B", "https://e.se/", "4610-07-01T00:00:00", "4700-01-01T00:00:00"),
+            "not in the years",
+        ),
+        (
+            route("B", "https://e.se/", "1000-01-01T00:00:00", "1850-01-01T00:00:00"),
+            "not in the years",
+        ),
         (good.replace("RIVTABP21", "RIVTABP30"), "is not one that is spoken"),
         (good.replace("<rivProfil>RIVTABP21</rivProfil>", ""), "which profile"),
         (good.replace(CARE, "fel kontrakt"), "not the namespace"),

@@ -114,9 +114,13 @@ impl Connection {
     }
 
     pub fn post_as(&mut self, content_type: &str, message: &[u8]) -> io::Result<Answer> {
+        self.post_with(&format!("Content-Type: {content_type}\r\nSOAPAction: \"\"\r\n"), message)
+    }
+
+    /// A call with these header lines and no others.
+    pub fn post_with(&mut self, headers: &str, message: &[u8]) -> io::Result<Answer> {
         let head = format!(
-            "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n\
-             SOAPAction: \"\"\r\nContent-Length: {}\r\n\r\n",
+            "POST /vp HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n",
             message.len()
         );
         self.send(head.as_bytes())?;

@@ -1,6 +1,6 @@
 //! Stand-ins for those whom the gateway calls: each message is kept, each answer is the test's own.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,22 +8,32 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
-use super::http::{chain, key, roots};
+use super::http::{BOTH, chain, key, roots};
 use super::tree::Node;
 
 /// A call that came.
 #[derive(Debug, Clone)]
 pub struct Call {
-    headers: Vec<(String, String)>,
+    /// Method and target.
+    pub first: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Of the certificate that was shown.
+    pub caller: Option<Vec<u8>>,
 }
 
 /// What a stand-in does with a call.
 #[derive(Debug, Clone)]
 pub enum Act {
     Answer(u16, String),
+    /// These very bytes; then the connection is kept, or ended.
+    Bytes {
+        bytes: Vec<u8>,
+        keep: bool,
+    },
     /// Hangs up without a word, the message read.
     HangUp,
 }
@@ -44,12 +54,22 @@ impl Peer {
         name: &str,
         act: impl Fn(&Call) -> Act + Send + Sync + 'static,
     ) -> Self {
+        Self::with(certs, name, BOTH, act)
+    }
+
+    /// One that speaks no other version of TLS.
+    pub fn with(
+        certs: &Path,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        act: impl Fn(&Call) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let verifier = WebPkiClientVerifier::builder_with_provider(
             Arc::new(roots(&certs.join("ca.crt"))),
             klagomal::tls::provider(),
         );
         let config = ServerConfig::builder_with_provider(klagomal::tls::provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_client_cert_verifier(verifier.build().unwrap())
             .with_single_cert(
@@ -57,22 +77,32 @@ impl Peer {
                 key(&certs.join(format!("{name}.key"))),
             )
             .unwrap();
+        Self::listen(Some(Arc::new(config)), act)
+    }
+
+    /// A server in the clear.
+    pub fn plain(act: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
+        Self::listen(None, act)
+    }
+
+    fn listen(
+        config: Option<Arc<ServerConfig>>,
+        act: impl Fn(&Call) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (calls, stop) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::<AtomicBool>::default());
         let (kept, stopped) = (Arc::clone(&calls), Arc::clone(&stop));
         let act: Arc<Act1> = Arc::new(act);
-        let config = Arc::new(config);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let (config, kept, act) =
-                    (Arc::clone(&config), Arc::clone(&kept), Arc::clone(&act));
+                let (config, kept, act) = (config.clone(), Arc::clone(&kept), Arc::clone(&act));
                 if let Ok(stream) = stream {
                     // A caller that breaks off is an event like another.
-                    std::thread::spawn(move || serve(stream, config, &kept, &*act));
+                    std::thread::spawn(move || open(stream, config, &kept, &*act));
                 }
             }
         });
@@ -118,38 +148,60 @@ impl Call {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// Whether the body names this.
     pub fn says(&self, what: &str) -> bool {
         super::http::find(&self.body, what.as_bytes()).is_some()
     }
 }
 
-fn serve(
+fn open(
     stream: TcpStream,
-    config: Arc<ServerConfig>,
+    config: Option<Arc<ServerConfig>>,
     kept: &Mutex<Vec<Call>>,
     act: &Act1,
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_nodelay(true)?;
+    let Some(config) = config else { return serve(stream, |_| None, kept, act) };
     let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut reader = BufReader::with_capacity(64 * 1024, StreamOwned::new(tls, stream));
-    while let Some(call) = read_call(&mut reader)? {
+    let caller = |it: &StreamOwned<ServerConnection, TcpStream>| {
+        it.conn.peer_certificates().and_then(<[_]>::first).map(|it| it.to_vec())
+    };
+    serve(StreamOwned::new(tls, stream), caller, kept, act)
+}
+
+fn serve<S: Read + Write>(
+    stream: S,
+    caller: impl Fn(&S) -> Option<Vec<u8>>,
+    kept: &Mutex<Vec<Call>>,
+    act: &Act1,
+) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(64 * 1024, stream);
+    while let Some(mut call) = read_call(&mut reader)? {
+        call.caller = caller(reader.get_ref());
         let what = act(&call);
         kept.lock().unwrap().push(call);
-        match what {
+        let (bytes, keep) = match what {
             Act::HangUp => return Ok(()),
+            Act::Bytes { bytes, keep } => (bytes, keep),
             Act::Answer(status, body) => {
                 let head = format!(
                     "HTTP/1.1 {status} X\r\nContent-Type: text/xml; charset=utf-8\r\n\
                      Content-Length: {}\r\n\r\n",
                     body.len()
                 );
-                let out = reader.get_mut();
-                out.write_all(head.as_bytes())?;
-                out.write_all(body.as_bytes())?;
-                out.flush()?;
+                ((head + &body).into_bytes(), true)
             }
+        };
+        let out = reader.get_mut();
+        out.write_all(&bytes)?;
+        out.flush()?;
+        if !keep {
+            return Ok(());
         }
     }
     Ok(())
@@ -167,11 +219,31 @@ fn read_call(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(Some(Call { headers, body }))
+    let header = |name: &str| headers.iter().find(|(it, _)| it == name).map(|(_, it)| it.as_str());
+    let body = if header("transfer-encoding").is_some() {
+        read_chunks(reader)?
+    } else {
+        let length = header("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        body
+    };
+    Ok(Some(Call { first: first.trim_end().to_owned(), headers, body, caller: None }))
+}
+
+fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut size = String::new();
+        reader.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk)?;
+        if size == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&chunk[..size]);
+    }
 }
 
 /// What a region's own system answers: `OK`.

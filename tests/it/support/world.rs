@@ -479,11 +479,15 @@ fn personal(line: &str) -> bool {
     if NEVER_LOGGED.iter().any(|word| line.contains(word)) {
         return true;
     }
-    // Hexadecimal names of other things hold twelve digits by chance, inside longer words.
+    // Hexadecimal names of other things hold twelve digits by chance, inside longer words, and now
+    // and then as a whole: those are not of a century and a month.
     line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
         let plain = word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        plain && (digits == 12 || (digits == 10 && word.contains('-') && word.len() == 11))
+        let dated = |century: &str| ["18", "19", "20"].contains(&century);
+        let month = |word: &str| word[4..6].parse().is_ok_and(|it: u8| (1..=12).contains(&it));
+        let whole = digits == 12 && word.len() >= 12 && dated(&word[..2]) && month(word);
+        plain && (whole || (digits == 10 && word.contains('-') && word.len() == 11))
     })
 }
 
