@@ -156,7 +156,7 @@ impl Gateway {
             return self.describe(&request, &correlation);
         }
         let mut line = Line::new(&caller.hsa_id, &correlation);
-        let reply = match self.call(&caller, request, headers, &mut line).await {
+        let reply = match self.call(&caller, connection, request, headers, &mut line).await {
             Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
             Ok(Outcome::Passed(ready)) => {
                 return forward::reply(*ready, &correlation, self.message_bytes_max, line);
@@ -211,14 +211,19 @@ impl Gateway {
     async fn call(
         &self,
         caller: &Sender,
+        connection: &Connection,
         request: http::Request<Incoming>,
         headers: CallHeaders,
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
-        let place = self.calls.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let (request, body) = request.into_parts();
         let (rest, mut left_over) = Rest::new(body, self.message_bytes_max);
-        let outcome = self.answer(caller, &request.headers, rest, headers, place, line).await;
+        let Ok(place) = self.calls.try_acquire() else {
+            let_finish(&Refusal::Overloaded, rest).await;
+            return Err(Refusal::Overloaded);
+        };
+        let held = (place, connection);
+        let outcome = self.answer(caller, &request.headers, rest, headers, held, line).await;
         if let Err(refusal) = &outcome
             && let Ok(rest) = left_over.try_recv()
         {
@@ -233,7 +238,7 @@ impl Gateway {
         request: &HeaderMap,
         rest: Rest,
         headers: CallHeaders,
-        place: SemaphorePermit<'_>,
+        (place, connection): (SemaphorePermit<'_>, &Connection),
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
         let routing = self.routing.get();
@@ -241,6 +246,8 @@ impl Gateway {
         let Sender { hsa_id: caller, internal } = caller;
         match self.decide(caller, &opening.head, &routing, line)? {
             Decided::Forward(route) => {
+                // Another process may have the store before the producer has answered.
+                connection.needs_nothing_more();
                 let (headers, correlation) = (request, &*headers.correlation_id);
                 let internal = *internal;
                 let passing = Passing { caller, internal, headers, correlation, routing: &routing };

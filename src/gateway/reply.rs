@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::refusal::Refusal;
 use crate::cases::Accepted;
 use crate::complaint::command;
+use crate::limits;
 use crate::listen::{Body, full};
 use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode, wsdl};
 
@@ -24,7 +25,12 @@ pub(super) fn xml(status: StatusCode, text: String, correlation: &str) -> Reply 
 /// HTTP 500 for every fault: nothing else reaches a consumer through the national platform.
 pub(super) fn fault(refusal: &Refusal, instance: &str, correlation: &str) -> Reply {
     let text = refusal.fault(instance).write();
-    xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation)
+    let mut reply = xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation);
+    if let Refusal::Overloaded | Refusal::Unavailable(_) = refusal {
+        let seconds = limits::RETRY_AFTER.as_secs().into();
+        reply.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    reply
 }
 
 pub(super) fn closing(mut reply: Reply) -> Reply {

@@ -17,14 +17,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::connection::{Connection, Overdue, PeerState};
+use super::connection::{Connection, Ending, Overdue, PeerState};
 use super::io::{Answered, Told};
+use super::leave::Leave;
+use super::shares::{Full, Place, Shares};
 use super::{Service, Settings};
 use crate::limits;
 use crate::tls::{HandshakeFault, Reason, ServerTls};
@@ -41,8 +44,11 @@ struct Door<S> {
     service: S,
     tls: Option<Arc<ServerTls>>,
     settings: Settings,
+    handshakes: Arc<Shares>,
     /// No new requests; those in flight go on.
     stop: CancellationToken,
+    /// New requests until nobody has any, for another process takes over.
+    leave: Leave,
     /// Everything ends now.
     cut: CancellationToken,
     cut_count: AtomicUsize,
@@ -59,38 +65,37 @@ pub async fn serve<S: Service>(
     service: S,
     stop: CancellationToken,
 ) -> Stopped {
-    let places = Arc::new(Semaphore::new(settings.connections_max));
-    let cut = CancellationToken::new();
-    let door = Arc::new(Door { service, tls, settings, stop, cut, cut_count: AtomicUsize::new(0) });
+    serve_until_left(listener, tls, settings, service, stop, Leave::default()).await
+}
+
+/// [`serve`] that can also be left to another process, by `leave`. What is under way then ends
+/// within [`limits::LEAVE_TIME_MAX`].
+pub async fn serve_until_left<S: Service>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    settings: Settings,
+    service: S,
+    stop: CancellationToken,
+    leave: Leave,
+) -> Stopped {
+    // Behind a proxy there is one address; only the proxy can share places out.
+    let eighths = tls.as_ref().map(|_| limits::ADDRESS_SHARE_EIGHTHS);
+    let places = Shares::new(settings.connections_max, eighths);
+    let handshakes = Shares::new(settings.handshakes_max, eighths);
+    let (cut, cut_count) = (CancellationToken::new(), AtomicUsize::new(0));
+    let door = Door { service, tls, settings, handshakes, stop, leave, cut, cut_count };
+    let door = Arc::new(door);
     let connections = TaskTracker::new();
-    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
-    loop {
-        let accepted = tokio::select! {
-            () = door.stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                door.accept_failed(&error, &mut failing).await;
-                continue;
-            }
-        };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                connections.spawn(Arc::clone(&door).connection(stream, remote, place));
-            }
-            Err(_) => {
-                if let Some(unsaid) = full.say() {
-                    let (door, most) = (door.settings.name, door.settings.connections_max);
-                    tracing::warn!(door, %remote, most, unsaid, "door full: connection closed");
-                }
-            }
-        }
-    }
-    drop(listener);
+    // As long as connections are taken, somebody may come.
+    let taking = door.leave.bind();
+    door.take(&listener, &places, &connections).await;
+    drop((listener, taking));
     connections.close();
-    if timeout(door.settings.stop_time, connections.wait()).await.is_err() {
+    let patience = match door.stop.is_cancelled() {
+        true => door.settings.stop_time,
+        false => limits::LEAVE_TIME_MAX,
+    };
+    if timeout(patience, connections.wait()).await.is_err() {
         door.cut.cancel();
         connections.wait().await;
     }
@@ -98,6 +103,66 @@ pub async fn serve<S: Service>(
 }
 
 impl<S: Service> Door<S> {
+    /// Takes connections until the door is stopped or shut. Whoever is too many is let go before
+    /// the handshake, which is what costs.
+    async fn take(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        places: &Arc<Shares>,
+        connections: &TaskTracker,
+    ) {
+        let (mut full, mut failing) = (Seldom::default(), Seldom::default());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = self.leave.shutting() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.accept_failed(&error, &mut failing).await;
+                    continue;
+                }
+            };
+            match self.places(places, remote) {
+                Ok((place, handshake)) => {
+                    let bound = self.leave.bind();
+                    let door = Arc::clone(self);
+                    connections.spawn(async move {
+                        door.connection(stream, remote, handshake, bound).await;
+                        drop(place);
+                    });
+                }
+                Err((what, full_at)) => {
+                    if let Some(unsaid) = full.say() {
+                        let door = self.settings.name;
+                        tracing::warn!(
+                            door, %remote, what, ?full_at, unsaid, "door full: connection closed"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// A place for a connection from `remote`, and one for its handshake, where there is to be one.
+    fn places(
+        &self,
+        places: &Arc<Shares>,
+        remote: SocketAddr,
+    ) -> Result<(Place, Option<Place>), (&'static str, Full)> {
+        let place = places.take(remote.ip()).map_err(|full| ("connections", full))?;
+        let handshake = match &self.tls {
+            Some(_) => {
+                Some(self.handshakes.take(remote.ip()).map_err(|full| ("handshakes", full))?)
+            }
+            None => None,
+        };
+        Ok((place, handshake))
+    }
+
     async fn accept_failed(&self, error: &std::io::Error, failing: &mut Seldom) {
         // A caller that hung up while waiting to be accepted costs nothing; anything else (no file
         // descriptors, no memory) needs a pause, or the loop spins.
@@ -117,31 +182,41 @@ impl<S: Service> Door<S> {
         self: Arc<Self>,
         stream: TcpStream,
         remote: SocketAddr,
-        place: OwnedSemaphorePermit,
+        handshake: Option<Place>,
+        bound: TaskTrackerToken,
     ) {
         let name = self.settings.name;
-        if AssertUnwindSafe(self.open(stream, remote)).catch_unwind().await.is_err() {
+        let opened = AssertUnwindSafe(self.open(stream, remote, handshake, bound));
+        if opened.catch_unwind().await.is_err() {
             tracing::error!(door = name, %remote, "a connection ended in a panic");
         }
-        drop(place);
     }
 
-    async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+    async fn open(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        handshake: Option<Place>,
+        bound: TaskTrackerToken,
+    ) {
         let Ok(local) = stream.local_addr() else { return };
         // Answers go out at once; where the socket cannot, they go out later.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
         let Some(tls) = self.tls.clone() else {
-            return self.requests(stream, Connection::plain(remote, local), None).await;
+            let connection = Connection::plain(remote, local);
+            connection.hold(bound);
+            return self.requests(stream, connection, None).await;
         };
         // Taken before the handshake: a reload during it is then seen at the first request.
         let changes = tls.changes();
         let secured = tokio::select! {
             () = self.cut.cancelled() => return,
             () = self.stop.cancelled() => return,
-            secured = secure(stream, &tls, self.settings.handshake_time) => secured,
+            secured = self.secured(stream, &tls) => secured,
         };
+        drop(handshake);
         match secured {
             Ok((stream, generation)) => {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
@@ -149,6 +224,7 @@ impl<S: Service> Door<S> {
                 if let PeerState::Refused(error) = connection.peer() {
                     tracing::warn!(door = self.settings.name, %remote, %error, "peer not known");
                 }
+                connection.hold(bound);
                 self.requests(stream, connection, Some(changes)).await;
             }
             Err(fault) => {
@@ -160,6 +236,31 @@ impl<S: Service> Door<S> {
                     tracing::warn!(door, %remote, reason, "TLS handshake failed: {fault}");
                 }
             }
+        }
+    }
+
+    /// The handshake. One who has said nothing by then is not waited for when the door is shut.
+    async fn secured(
+        &self,
+        stream: TcpStream,
+        tls: &ServerTls,
+    ) -> Result<(TlsStream<TcpStream>, u64), HandshakeFault> {
+        let deadline = Instant::now() + self.settings.handshake_time;
+        let quiet = async {
+            self.leave.shutting().await;
+            sleep(self.settings.quiet_time).await;
+        };
+        let says = async {
+            tokio::select! {
+                biased;
+                said = stream.readable() => said.map_err(|_| Reason::PeerClosed),
+                () = quiet => Err(Reason::TimedOut),
+            }
+        };
+        match timeout_at(deadline, says).await {
+            Ok(Ok(())) => secure(stream, tls, deadline - Instant::now()).await,
+            Ok(Err(reason)) => Err(HandshakeFault::plain(reason)),
+            Err(_) => Err(HandshakeFault::plain(Reason::TimedOut)),
         }
     }
 
@@ -202,8 +303,10 @@ impl<S: Service> Door<S> {
         let mut http = pin!(http);
         let mut changed = pin!(unwelcome(connection, changes));
         let mut overdue = pin!(sleep(Duration::ZERO));
-        let mut closing: Option<Instant> = None;
+        let mut leaving = pin!(self.leave.beginning());
+        let mut end = Ending::Open;
         loop {
+            let closing = matches!(end, Ending::Closing(_));
             let event = tokio::select! {
                 biased;
                 outcome = http.as_mut() => return self.ended(connection, outcome),
@@ -213,10 +316,14 @@ impl<S: Service> Door<S> {
                     }
                     return;
                 }
-                () = self.stop.cancelled(), if closing.is_none() => None,
-                () = &mut changed, if closing.is_none() => None,
+                () = self.stop.cancelled(), if !closing => None,
+                () = &mut changed, if !closing => None,
+                () = &mut leaving, if end == Ending::Open => {
+                    end = Ending::Leaving(Instant::now());
+                    continue;
+                }
                 late = poll_fn(|cx| {
-                    let (at, what) = connection.deadline(&self.settings, closing);
+                    let (at, what) = connection.deadline(&self.settings, end);
                     if overdue.deadline() != at {
                         overdue.as_mut().reset(at);
                     }
@@ -225,7 +332,7 @@ impl<S: Service> Door<S> {
             };
             match event {
                 None | Some(Overdue::Idle) => {
-                    closing = Some(Instant::now());
+                    end = Ending::Closing(Instant::now());
                     http.as_mut().wind_down();
                 }
                 Some(what @ (Overdue::Head | Overdue::Write)) => {
@@ -260,9 +367,12 @@ impl<S: Service> Door<S> {
         }
         let of = Arc::clone(&connection);
         let answer = AssertUnwindSafe(async { self.service.answer(of, request).await });
-        let (mut response, last) = match answer.catch_unwind().await {
+        let answer = answer.catch_unwind().await;
+        // Taken before it is asked whether the door is left, so that nobody slips between.
+        let bound = self.leave.bind();
+        let (mut response, last) = match answer {
             // Asked again: files may have changed while the answer was being made.
-            Ok(response) => (response, !welcome || !connection.recheck()),
+            Ok(response) => (response, !welcome || !connection.recheck() || self.leave.has_begun()),
             Err(_) => {
                 let (door, remote) = (self.settings.name, connection.remote);
                 tracing::error!(door, %remote, "a request ended in a panic");
@@ -271,6 +381,9 @@ impl<S: Service> Door<S> {
         };
         if last {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            connection.needs_nothing_more();
+        } else {
+            connection.hold(bound);
         }
         response.map(|inner| Answered { inner, connection })
     }

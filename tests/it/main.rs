@@ -25,5 +25,6 @@ mod hostile;
 mod life;
 mod memory;
 mod proxied;
+mod restart;
 mod routing_walk;
 mod schemas;
