@@ -24,6 +24,7 @@ mod fixtures;
 mod hostile;
 mod life;
 mod memory;
+mod overload;
 mod proxied;
 mod restart;
 mod routing_walk;

@@ -523,7 +523,14 @@ fn personal(line: &str) -> bool {
     line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
         let plain = word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        plain && (digits == 12 || (digits == 10 && word.contains('-') && word.len() == 11))
+        // A day of birth tells a person number from twelve digits of a hash.
+        let born = |word: &str| {
+            let month = word[4..6].parse::<u32>().is_ok_and(|month| (1..=12).contains(&month));
+            month && ["18", "19", "20"].contains(&&word[..2])
+        };
+        plain
+            && ((digits == 12 && word.as_bytes()[..8].iter().all(u8::is_ascii_digit) && born(word))
+                || (digits == 10 && word.contains('-') && word.len() == 11))
     })
 }
 
