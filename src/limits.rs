@@ -78,7 +78,7 @@ pub const STOP_TIME_MAX: Duration = Duration::from_secs(25);
 
 /// How quiet a connection must be before it is closed when another process takes over. Whoever sends
 /// more often than this hears `Connection: close` in an answer, and never sends into a closing one.
-pub const LEAVE_QUIET_TIME: Duration = Duration::from_secs(1);
+pub const LEAVE_QUIET_TIME: Duration = Duration::from_secs(2);
 
 /// How long calls that are passed on go on in a process whose store another one has taken over.
 pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(300);
