@@ -43,7 +43,7 @@ use crate::tls::{self, Reloads, ServerTls, TlsError};
 use callers::Connections;
 use handover::Waiting;
 pub use handover::{HandOverError, Successor};
-pub use leave::HandedOver;
+pub use leave::{HandedOver, Lasting};
 use sockets::Sockets;
 
 /// Why the gateway could not start.

@@ -275,6 +275,9 @@ pub const REWRITE_DEPTH_MAX: usize = 10_000;
 pub const PART_HEADERS_BYTES_MAX: usize = 16 * 1024;
 
 const _: () = assert!(PRODUCER_CALLS_MAX < CONNECTIONS_MAX);
+// What all connections together hold of messages on their way, both ways: below a gigabyte.
+const _: () =
+    assert!(CONNECTIONS_MAX * 2 * (HTTP_BUFFER_BYTES_MAX + HELD_BYTES_MAX) < 1024 * 1024 * 1024);
 
 // -- The simulators.
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::handover::{Successor, Waiting};
 use super::{Parts, Running, StartError, desk, open_store, run};
@@ -24,10 +25,22 @@ const TRIES: u32 = 50;
 /// What a hand-over came to.
 #[derive(Debug)]
 pub enum HandedOver {
-    /// The other process has everything.
-    Left,
+    /// The other process has everything but the calls that are still passed on.
+    Left(Lasting),
     /// The other process is no more; this one goes on as it was.
     Back(Box<Running>),
+}
+
+/// Calls that are passed on and last longer than the hand-over.
+#[derive(Debug)]
+pub struct Lasting(TaskTracker);
+
+impl Lasting {
+    /// Waits for their end, at most [`limits::LEAVE_TIME_MAX`].
+    pub async fn ended(self) {
+        self.0.wait().await;
+        tracing::info!("stopped");
+    }
 }
 
 /// Lets another process ask for the doors. A gateway that cannot be taken over runs all the same.
@@ -104,9 +117,7 @@ impl Running {
             Ok(()) => {
                 tracing::info!("the other process has the doors and the store");
                 drop(sockets);
-                doors.wait().await;
-                tracing::info!("stopped");
-                Ok(HandedOver::Left)
+                Ok(HandedOver::Left(Lasting(doors)))
             }
             Err(error) => {
                 tracing::error!(%error, "the other process did not come up: this one goes on");

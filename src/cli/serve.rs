@@ -71,7 +71,14 @@ async fn serve(config: Config, base: PathBuf, take_over: bool, out: &mut dyn Wri
             return Ok(ExitCode::SUCCESS);
         };
         running = match running.hand_over(successor).await.map_err(|error| not_started(&error))? {
-            HandedOver::Left => return Ok(ExitCode::SUCCESS),
+            HandedOver::Left(lasting) => {
+                tokio::select! {
+                    () = lasting.ended() => {}
+                    _ = signals.term.recv() => {}
+                    _ = signals.interrupt.recv() => {}
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
             HandedOver::Back(running) => *running,
         };
     }

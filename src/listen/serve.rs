@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -44,7 +44,10 @@ struct Door<S> {
     service: S,
     tls: Option<Arc<ServerTls>>,
     settings: Settings,
+    /// Taken from a peer's first byte on: one who says nothing keeps nobody else from it.
     handshakes: Arc<Shares>,
+    /// Tells that there are no places.
+    full: Mutex<Seldom>,
     /// No new requests; those in flight go on.
     stop: CancellationToken,
     /// New requests until nobody has any, for another process takes over.
@@ -83,7 +86,8 @@ pub async fn serve_until_left<S: Service>(
     let places = Shares::new(settings.connections_max, eighths);
     let handshakes = Shares::new(settings.handshakes_max, eighths);
     let (cut, cut_count) = (CancellationToken::new(), AtomicUsize::new(0));
-    let door = Door { service, tls, settings, handshakes, stop, leave, cut, cut_count };
+    let full = Mutex::default();
+    let door = Door { service, tls, settings, handshakes, full, stop, leave, cut, cut_count };
     let door = Arc::new(door);
     let connections = TaskTracker::new();
     // As long as connections are taken, somebody may come.
@@ -111,7 +115,7 @@ impl<S: Service> Door<S> {
         places: &Arc<Shares>,
         connections: &TaskTracker,
     ) {
-        let (mut full, mut failing) = (Seldom::default(), Seldom::default());
+        let mut failing = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -126,41 +130,34 @@ impl<S: Service> Door<S> {
                     continue;
                 }
             };
-            match self.places(places, remote) {
-                Ok((place, handshake)) => {
+            match self.place(places, remote) {
+                Ok(place) => {
                     let bound = self.leave.bind();
                     let door = Arc::clone(self);
                     connections.spawn(async move {
-                        door.connection(stream, remote, handshake, bound).await;
+                        door.connection(stream, remote, bound).await;
                         drop(place);
                     });
                 }
-                Err((what, full_at)) => {
-                    if let Some(unsaid) = full.say() {
-                        let door = self.settings.name;
-                        tracing::warn!(
-                            door, %remote, what, ?full_at, unsaid, "door full: connection closed"
-                        );
-                    }
-                }
+                Err(full) => self.is_full(remote, full),
             }
         }
     }
 
-    /// A place for a connection from `remote`, and one for its handshake, where there is to be one.
-    fn places(
-        &self,
-        places: &Arc<Shares>,
-        remote: SocketAddr,
-    ) -> Result<(Place, Option<Place>), (&'static str, Full)> {
-        let place = places.take(remote.ip()).map_err(|full| ("connections", full))?;
-        let handshake = match &self.tls {
-            Some(_) => {
-                Some(self.handshakes.take(remote.ip()).map_err(|full| ("handshakes", full))?)
-            }
-            None => None,
-        };
-        Ok((place, handshake))
+    /// A place for a connection from `remote`; none where it could not shake hands now.
+    fn place(&self, places: &Arc<Shares>, remote: SocketAddr) -> Result<Place, Full> {
+        if self.tls.is_some() {
+            drop(self.handshakes.take(remote.ip())?);
+        }
+        places.take(remote.ip())
+    }
+
+    fn is_full(&self, remote: SocketAddr, full: Full) {
+        let unsaid = self.full.lock().unwrap_or_else(PoisonError::into_inner).say();
+        if let Some(unsaid) = unsaid {
+            let door = self.settings.name;
+            tracing::warn!(door, %remote, ?full, unsaid, "door full: connection closed");
+        }
     }
 
     async fn accept_failed(&self, error: &std::io::Error, failing: &mut Seldom) {
@@ -182,23 +179,16 @@ impl<S: Service> Door<S> {
         self: Arc<Self>,
         stream: TcpStream,
         remote: SocketAddr,
-        handshake: Option<Place>,
         bound: TaskTrackerToken,
     ) {
         let name = self.settings.name;
-        let opened = AssertUnwindSafe(self.open(stream, remote, handshake, bound));
+        let opened = AssertUnwindSafe(self.open(stream, remote, bound));
         if opened.catch_unwind().await.is_err() {
             tracing::error!(door = name, %remote, "a connection ended in a panic");
         }
     }
 
-    async fn open(
-        self: Arc<Self>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        handshake: Option<Place>,
-        bound: TaskTrackerToken,
-    ) {
+    async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, bound: TaskTrackerToken) {
         let Ok(local) = stream.local_addr() else { return };
         // Answers go out at once; where the socket cannot, they go out later.
         if let Err(error) = stream.set_nodelay(true) {
@@ -214,11 +204,11 @@ impl<S: Service> Door<S> {
         let secured = tokio::select! {
             () = self.cut.cancelled() => return,
             () = self.stop.cancelled() => return,
-            secured = self.secured(stream, &tls) => secured,
+            secured = self.secured(stream, remote, &tls) => secured,
         };
-        drop(handshake);
         match secured {
-            Ok((stream, generation)) => {
+            Ok(None) => {}
+            Ok(Some((stream, generation))) => {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
                 let connection = Connection::secured(remote, local, tls, chain, generation);
                 if let PeerState::Refused(error) = connection.peer() {
@@ -239,12 +229,14 @@ impl<S: Service> Door<S> {
         }
     }
 
-    /// The handshake. One who has said nothing by then is not waited for when the door is shut.
+    /// The handshake; none where there are too many. One who says nothing is not waited for when the
+    /// door is shut.
     async fn secured(
         &self,
         stream: TcpStream,
+        remote: SocketAddr,
         tls: &ServerTls,
-    ) -> Result<(TlsStream<TcpStream>, u64), HandshakeFault> {
+    ) -> Result<Option<(TlsStream<TcpStream>, u64)>, HandshakeFault> {
         let deadline = Instant::now() + self.settings.handshake_time;
         let quiet = async {
             self.leave.shutting().await;
@@ -258,7 +250,17 @@ impl<S: Service> Door<S> {
             }
         };
         match timeout_at(deadline, says).await {
-            Ok(Ok(())) => secure(stream, tls, deadline - Instant::now()).await,
+            Ok(Ok(())) => match self.handshakes.take(remote.ip()) {
+                Ok(place) => {
+                    let secured = secure(stream, tls, deadline - Instant::now()).await;
+                    drop(place);
+                    secured.map(Some)
+                }
+                Err(full) => {
+                    self.is_full(remote, full);
+                    Ok(None)
+                }
+            },
             Ok(Err(reason)) => Err(HandshakeFault::plain(reason)),
             Err(_) => Err(HandshakeFault::plain(Reason::TimedOut)),
         }

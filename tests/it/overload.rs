@@ -20,12 +20,12 @@ fn ten_times_too_many_callers_are_each_told_and_what_was_accepted_is_kept() {
     let plan = World::plan().set("limits", "calls_in_flight = 8");
     let world = plan.set("limits", "connections = 120").start();
     let time = TIME * u32::try_from(campaign::number("KLAGOMAL_SCALE", 1)).unwrap();
-    let flood = Flood::new(world.https, &World::caller("1177"));
+    let flood = Flood::new(world.https, &World::caller("1177"), 0);
     let peak = flood.steadily(8, false, TIME / 2);
     let rate = peak.good.load(Ordering::SeqCst) as f64 / (TIME / 2).as_secs_f64();
     let before = world.resident();
     // Those who are in keep their places while the flood goes by.
-    let inside = Flood::new(world.https, &World::caller("1177"));
+    let inside = Flood::new(world.https, &World::caller("1177"), 0);
     let steady = std::thread::spawn(move || inside.steadily(4, true, time));
     let mut over = Tally::default();
     let grown = memory::growth(&world, || over = flood.openly(10.0 * rate, time));

@@ -105,6 +105,10 @@ async fn one_handshake_too_many_is_closed_at_once_and_open_connections_go_on() {
     let mut known = connect(&open, made.caller("1177", &TLS13)).await.unwrap();
     ask(&mut known, "/").await.unwrap();
     let mut silent = open.tcp().await;
+    // Not from one who says nothing, but from one who has begun.
+    let mut other = connect(&open, made.caller("1177", &TLS13)).await.unwrap();
+    ask(&mut other, "/").await.unwrap();
+    silent.write_all(&[22]).await.unwrap();
     tokio::time::sleep(QUIET).await;
     assert!(closes(&mut open.tcp().await, QUIET).await, "before the handshake");
     ask(&mut known, "/").await.unwrap();

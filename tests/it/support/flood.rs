@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::http::Caller;
-use super::messages::{VC1, case_id, complaint};
+use super::messages::{File, VC1, case_id, complaint};
 
 /// A caller that has heard nothing for this long gives up: the platform's own figure.
 const PATIENCE: Duration = Duration::from_secs(29);
@@ -27,10 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(29);
 const ADDRESSES: u64 = 32;
 
 /// Calls under way at once; what would begin beyond them is not counted as offered.
-const UNDER_WAY_MAX: u64 = 8000;
+const UNDER_WAY_MAX: u64 = 2000;
 
 /// Each call is about a case of its own.
 static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// Broken calls that are told one by one.
+const TOLD_MAX: u64 = 5;
 
 /// What became of the calls.
 #[derive(Debug, Default)]
@@ -71,6 +74,7 @@ impl fmt::Display for Tally {
 pub struct Flood {
     door: SocketAddr,
     config: Arc<ClientConfig>,
+    files: Vec<File>,
     runtime: Runtime,
 }
 
@@ -82,11 +86,14 @@ enum End {
 }
 
 impl Flood {
-    pub fn new(door: SocketAddr, caller: &Caller) -> Arc<Self> {
+    /// Calls `door` as `caller`, each time with a file of `file_bytes`, or none.
+    pub fn new(door: SocketAddr, caller: &Caller, file_bytes: usize) -> Arc<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let config = Arc::clone(&caller.config);
-        Arc::new(Self { door, config, runtime: runtime.unwrap() })
+        let file = (file_bytes > 0).then(|| File::pdf("fil.pdf", file_bytes, 1));
+        let files = file.into_iter().collect();
+        Arc::new(Self { door, config, files, runtime: runtime.unwrap() })
     }
 
     /// `callers` callers that each make one call after another, with a new connection or one that
@@ -152,7 +159,9 @@ impl Flood {
             End::Shut => &tally.shut,
             End::Broken(why) => {
                 *kept = None;
-                eprintln!("broken: {why}");
+                if tally.broken.load(Ordering::SeqCst) < TOLD_MAX {
+                    eprintln!("broken: {why}");
+                }
                 &tally.broken
             }
         };
@@ -175,7 +184,7 @@ impl Flood {
         };
         let id = format!("7c1c3a52-61f2-4a44-8f07-{number:012x}");
         let case = case_id(&format!("f-{number}"));
-        let body = complaint(VC1, &id, &case, "Mycket.", &[]);
+        let body = complaint(VC1, &id, &case, "Mycket.", &self.files);
         let head = format!(
             "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
              Content-Length: {}\r\n\r\n{body}",
