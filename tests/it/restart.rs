@@ -142,10 +142,10 @@ fn callers(load: &Arc<Load>, door: SocketAddr, seed: u64) -> Vec<std::thread::Jo
     let kept = |name, thinks| Habit { name, anew: false, thinks };
     let anew = |name, thinks| Habit { name, anew: true, thinks };
     let habits = [
-        (kept("1177", 40), None),
-        (kept("1177", 40), None),
+        (kept("1177", 150), None),
+        (kept("1177", 150), None),
         (kept("1177", 700), None),
-        (anew("1177", 80), None),
+        (anew("1177", 300), None),
         (kept("region", 20), Some("quick")),
         (kept("region", 20), Some("quick")),
         (kept("region", 700), Some("quick")),
