@@ -242,10 +242,12 @@ impl<S: Service> Door<S> {
             self.leave.shutting().await;
             sleep(self.settings.quiet_time).await;
         };
+        let mut first = [0; 1];
         let says = async {
             tokio::select! {
                 biased;
-                said = stream.readable() => said.map_err(|_| Reason::PeerClosed),
+                // Readiness may be told for nothing; a byte that is seen is there.
+                said = stream.peek(&mut first) => said.map(drop).map_err(|_| Reason::PeerClosed),
                 () = quiet => Err(Reason::TimedOut),
             }
         };
