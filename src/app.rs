@@ -5,7 +5,10 @@ mod descriptions;
 mod desk;
 mod figures;
 mod follow;
+mod handover;
+mod leave;
 mod live;
+mod sockets;
 mod status;
 
 use std::net::SocketAddr;
@@ -17,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use crate::admin::{self, Controls};
@@ -30,11 +34,11 @@ use crate::config::{Config, HsaIdAttribute};
 use crate::delivery::Delivery;
 use crate::gateway::{self, Evidence, Gateway, Proxy};
 use crate::limits;
-use crate::listen;
+use crate::listen::{self, Leave};
 use crate::rivta::wsdl::Library;
 use crate::routing::generations::{GenerationError, Generations};
 use crate::routing::picture::SharedDesk;
-use crate::routing::{Current, RoutingError};
+use crate::routing::{Content, Current, RoutingError};
 use crate::spans::{Spans, SpansError};
 use crate::store::blobs::{BlobError, Blobs};
 use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
@@ -44,6 +48,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, Reloads, ServerTls, TlsError};
 use callers::Connections;
 use descriptions::DescriptionsError;
+use handover::Waiting;
+pub use handover::{HandOverError, Successor};
+pub use leave::{HandedOver, Lasting};
+use sockets::Sockets;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +74,8 @@ pub enum StartError {
     Spans(#[source] SpansError),
     #[error("the doors")]
     Bind(#[source] listen::BindError),
+    #[error("taking over")]
+    HandOver(#[source] HandOverError),
 }
 
 /// A gateway that runs.
@@ -81,8 +91,24 @@ pub struct Running {
     doors: TaskTracker,
     work: TaskTracker,
     stop_doors: CancellationToken,
+    stop_admin: CancellationToken,
     stop_work: CancellationToken,
+    leave: Leave,
+    /// Where another process asks to take over; absent where the file system does not let it.
+    waiting: Option<Waiting>,
+    sockets: Sockets,
     parts: Parts,
+}
+
+/// A gateway whose settings, routing and certificates are read and good. Nothing is touched yet.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Arc<Config>,
+    base: PathBuf,
+    clock: Arc<dyn Clock>,
+    routing: Current,
+    content: Content,
+    tls: Arc<ServerTls>,
 }
 
 /// Everything below the doors.
@@ -117,62 +143,105 @@ pub async fn start(
     base: PathBuf,
     clock: Arc<dyn Clock>,
 ) -> Result<Running, StartError> {
+    prepare(config, base, clock)?.start().await
+}
+
+/// Reads and checks all that a gateway starts from, and changes nothing. `base` is the folder that
+/// relative paths in the routing start from.
+pub fn prepare(
+    config: Config,
+    base: PathBuf,
+    clock: Arc<dyn Clock>,
+) -> Result<Prepared, StartError> {
     let config = Arc::new(config);
     let (routing, findings, content) =
         Current::open(&config.tak.dir, clock.now()).map_err(StartError::Routing)?;
     tell_findings(&findings);
     let tls = ServerTls::new(tls_settings(&config), Arc::clone(&clock)).map_err(StartError::Tls)?;
-    let cases = open_store(&config, &routing, &clock)?;
-    let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
-    routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
-    let held = restore::first_start(&cases, &config.store.dir).await;
-    if let Some(held) = held.map_err(StartError::Restored)? {
-        tracing::warn!(
-            held,
-            "the store was restored: letters to the inbox are held; decide about each one"
-        );
-    }
-    let outbound = config.outbound.clone();
-    let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
-    let spans = spans(&config, &routing)?;
-    let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
-        .told_to(spans.clone());
-    routing.note_fetches_in(&config.store.dir, clock.now());
-    let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
-    let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
-        .map_err(StartError::Descriptions)?;
-    left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
-    let (metrics, doors) = (Metrics::new(), Doors::default());
-    let parts = Parts {
-        config,
-        clock,
-        routing,
-        tls,
-        cases,
-        connections,
-        delivery,
-        fetches,
-        metrics,
-        spans,
-        doors,
-        library: Arc::new(ArcSwap::from_pointee(library)),
-    };
-    run(parts, asked).await
+    Ok(Prepared { config, base, clock, routing, content, tls })
 }
 
-async fn run(mut parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Running, StartError> {
-    let (https, https_address) =
-        listen::bind(parts.config.server.https).await.map_err(StartError::Bind)?;
-    let (admin, admin_address) =
-        listen::bind(parts.config.server.admin).await.map_err(StartError::Bind)?;
-    let proxied = match parts.config.server.proxied {
-        Some(address) => Some(listen::bind(address).await.map_err(StartError::Bind)?),
-        None => None,
-    };
+impl Prepared {
+    /// Opens the store and the doors.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let cases = open_store(&self.config, &self.routing, &self.clock)?;
+        let server = self.config.server.clone();
+        let (parts, asked) = self.on(cases).await?;
+        let sockets = Sockets::open(&server, Vec::new()).await.map_err(StartError::Bind)?;
+        run(parts, asked, sockets)
+    }
+
+    /// Takes the doors and the store over from the gateway that has them, without a connection being
+    /// refused; where none runs, starts as [`Prepared::start`] does. An error before the other one
+    /// has left changes nothing for it; after that it opens its doors again.
+    pub async fn take_over(self) -> Result<Running, StartError> {
+        let asked = handover::ask(&self.config.store.dir).await.map_err(StartError::HandOver)?;
+        let Some((mut predecessor, taken)) = asked else {
+            tracing::info!("no gateway runs with this store: nothing is taken over");
+            return self.start().await;
+        };
+        let server = &self.config.server;
+        let sockets = Sockets::open(server, taken).await.map_err(StartError::Bind)?;
+        predecessor.leave().await.map_err(StartError::HandOver)?;
+        let cases = leave::open_store_soon(&self.config, &self.routing, &self.clock).await?;
+        let (parts, asked) = self.on(cases).await?;
+        let running = run(parts, asked, sockets)?;
+        predecessor.ready().await;
+        Ok(running)
+    }
+
+    async fn on(self, cases: Cases) -> Result<(Parts, mpsc::Receiver<live::Ask>), StartError> {
+        let Self { config, base, clock, routing, content, tls } = self;
+        let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
+        routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
+        let held = restore::first_start(&cases, &config.store.dir).await;
+        if let Some(held) = held.map_err(StartError::Restored)? {
+            tracing::warn!(
+                held,
+                "the store was restored: letters to the inbox are held; decide about each one"
+            );
+        }
+        let outbound = config.outbound.clone();
+        let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
+        let spans = spans(&config, &routing)?;
+        let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
+            .told_to(spans.clone());
+        routing.note_fetches_in(&config.store.dir, clock.now());
+        let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
+        let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
+            .map_err(StartError::Descriptions)?;
+        left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
+        let parts = Parts {
+            config,
+            clock,
+            routing,
+            tls,
+            cases,
+            connections,
+            delivery,
+            fetches,
+            metrics: Metrics::new(),
+            spans,
+            doors: Doors::default(),
+            library: Arc::new(ArcSwap::from_pointee(library)),
+        };
+        Ok((parts, asked))
+    }
+}
+
+fn run(
+    mut parts: Parts,
+    asked: mpsc::Receiver<live::Ask>,
+    sockets: Sockets,
+) -> Result<Running, StartError> {
+    let (https, https_address) = sockets.named("https")?;
+    let (admin, admin_address) = sockets.named("admin")?;
+    let proxied = sockets.door("proxied").map_err(StartError::Bind)?;
     let proxied_address = proxied.as_ref().map(|(_, address)| *address);
     parts.doors =
         Doors { https: Some(https_address), admin: Some(admin_address), proxied: proxied_address };
     let (stop_doors, stop_work) = (CancellationToken::new(), CancellationToken::new());
+    let (stop_admin, leave) = (stop_doors.child_token(), Leave::default());
     let (doors, work) = (TaskTracker::new(), TaskTracker::new());
     let kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
     // The watch ends with the work; what it has loaded stays.
@@ -186,10 +255,12 @@ async fn run(mut parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Runni
     let gateway = gateway_of(&parts);
     if let Some((listener, _)) = proxied {
         let gateway = gateway.behind(proxy(&parts));
-        doors.spawn(serve_riv_ta(parts.clone(), listener, false, gateway, stop_doors.clone()));
+        let end = (stop_doors.clone(), leave.clone());
+        doors.spawn(serve_riv_ta(parts.clone(), listener, false, gateway, end));
     }
-    doors.spawn(serve_riv_ta(parts.clone(), https, true, gateway, stop_doors.clone()));
-    doors.spawn(serve_admin(parts.clone(), admin, stop_doors.clone()));
+    let end = (stop_doors.clone(), leave.clone());
+    doors.spawn(serve_riv_ta(parts.clone(), https, true, gateway, end));
+    doors.spawn(serve_admin(parts.clone(), admin, stop_admin.clone(), leave.bind()));
     doors.close();
     work.close();
     tracing::info!(
@@ -206,7 +277,11 @@ async fn run(mut parts: Parts, asked: mpsc::Receiver<live::Ask>) -> Result<Runni
         doors,
         work,
         stop_doors,
+        stop_admin,
         stop_work,
+        leave,
+        waiting: leave::wait_in(&parts.config.store.dir),
+        sockets,
         parts,
     })
 }
@@ -230,6 +305,11 @@ impl Running {
     /// the store is closed. Each step has its bound.
     pub async fn stop(self) {
         tracing::info!("stopping: no new calls are taken");
+        // Not a moment longer: who comes now is refused, and does not wait for nobody.
+        drop(self.sockets);
+        if let Some(waiting) = self.waiting {
+            waiting.close();
+        }
         self.stop_doors.cancel();
         // The doors keep bounds of their own; this one holds whatever they do.
         let longest = limits::STOP_TIME_MAX + limits::ADMIN_STOP_TIME_MAX;
@@ -327,23 +407,29 @@ async fn serve_riv_ta(
     listener: TcpListener,
     secure: bool,
     gateway: Gateway,
-    stop: CancellationToken,
+    (stop, leave): (CancellationToken, Leave),
 ) {
     let mut settings = listen::Settings::new(if secure { "https" } else { "proxied" });
     settings.connections_max = parts.config.limits.connections;
     settings.metrics = parts.metrics.door(settings.name);
     let tls = secure.then(|| Arc::clone(&parts.tls));
-    let stopped = listen::serve(listener, tls, settings, gateway, stop).await;
+    let stopped = listen::serve_until_left(listener, tls, settings, gateway, stop, leave).await;
     if stopped.cut > 0 {
         tracing::warn!(cut = stopped.cut, "calls were cut off at the stop");
     }
 }
 
-async fn serve_admin(parts: Parts, listener: TcpListener, stop: CancellationToken) {
+async fn serve_admin(
+    parts: Parts,
+    listener: TcpListener,
+    stop: CancellationToken,
+    bound: TaskTrackerToken,
+) {
     let router = admin::router(parts.cases.clone(), controls(&parts, &stop));
     if let Err(error) = admin::serve(listener, router, stop).await {
         tracing::error!("the admin door is shut: {}", Chain(&error));
     }
+    drop(bound);
 }
 
 fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {

@@ -197,7 +197,7 @@ impl Gateway {
         }
         let (trace, now) = (Trace::of(request.headers()), self.cases.now());
         let mut line = Line::new(&self.evidence, &caller.hsa_id, &correlation, trace, now);
-        let reply = match self.call(&caller, request, headers, &mut line).await {
+        let reply = match self.call(&caller, connection, request, headers, &mut line).await {
             Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
             Ok(Outcome::Passed(ready)) => {
                 return forward::reply(*ready, &correlation, self.message_bytes_max, line);
@@ -264,6 +264,7 @@ impl Gateway {
     async fn call(
         &self,
         caller: &Sender,
+        connection: &Connection,
         request: http::Request<Incoming>,
         headers: CallHeaders,
         line: &mut Line,
@@ -274,7 +275,8 @@ impl Gateway {
             Rest::new(body, self.message_bytes_max, Arc::clone(&line.counts));
         let (outcome, sends) = match self.admit(caller, line) {
             Ok(place) => {
-                let answer = self.answer(caller, &request.headers, rest, headers, place, line);
+                let held = (place, connection);
+                let answer = self.answer(caller, &request.headers, rest, headers, held, line);
                 (answer.await, true)
             }
             Err(refusal) => {
@@ -308,7 +310,7 @@ impl Gateway {
         request: &HeaderMap,
         rest: Rest,
         headers: CallHeaders,
-        place: SemaphorePermit<'_>,
+        (place, connection): (SemaphorePermit<'_>, &Connection),
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
         let routing = self.routing.get();
@@ -316,6 +318,8 @@ impl Gateway {
         let Sender { hsa_id: caller, internal } = caller;
         match self.decide(caller, &opening.head, &routing, line)? {
             Decided::Forward(route) => {
+                // Another process may have the store before the producer has answered.
+                connection.needs_nothing_more();
                 let (headers, correlation) = (request, &*headers.correlation_id);
                 let internal = *internal;
                 let now = self.cases.now();

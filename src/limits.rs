@@ -56,14 +56,55 @@ pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 /// only means to hold its place.
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
-/// Open connections on the `https` door. Each costs memory for TLS records and buffers.
+/// Open connections on the `https` door, each one open file. Each costs memory for TLS records and buffers.
 pub const CONNECTIONS_MAX: usize = 2048;
+
+/// Connections in their TLS handshake, each of which costs a millisecond or two of one core. What
+/// comes beyond is closed at once: a handshake that waits longer than its caller is work for nothing,
+/// and connections that are open already are served before it.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// What one address gets of a door's connections and handshakes, eighths: never all of them.
+pub const ADDRESS_SHARE_EIGHTHS: usize = 6;
+
+/// Connections that wait to be accepted, while another process takes over or all processors are
+/// busy. More than the kernel's own bound (`net.core.somaxconn`) is that bound.
+pub const LISTEN_BACKLOG: u32 = 4096;
 
 /// Messages being read at once; each holds at most [`SKELETON_BYTES_MAX`] in memory.
 pub const CALLS_IN_FLIGHT_MAX: usize = 128;
 
+/// What a sender is told to wait when there are too many calls or the store takes nothing: a burst is
+/// over by then, and a disk is looked at each second.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// How long a graceful stop waits for what was begun.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// How quiet a connection must be before it is closed when another process takes over. Whoever sends
+/// more often than this hears `Connection: close` in an answer, and never sends into a closing one.
+pub const LEAVE_QUIET_TIME: Duration = Duration::from_secs(2);
+
+/// How long calls that are passed on go on in a process whose store another one has taken over.
+pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// One word of a hand-over between two processes; each is said at once or not at all.
+pub const HAND_OVER_WORD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Until the store of the process that leaves is closed: its deliveries and its calls have
+/// [`STOP_TIME_MAX`] each, its admin door [`ADMIN_STOP_TIME_MAX`], closing the store the rest.
+pub const HAND_OVER_FREE_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// Until the process that takes over has opened the store. Views that must be made again take a
+/// minute for some millions of records.
+pub const HAND_OVER_READY_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// What the process that leaves says of its doors; three of them are 200 bytes.
+pub const HAND_OVER_BYTES_MAX: usize = 4096;
+
+const _: () = assert!(
+    2 * STOP_TIME_MAX.as_secs() + ADMIN_STOP_TIME_MAX.as_secs() < HAND_OVER_FREE_TIME_MAX.as_secs()
+);
 
 /// One call to a producer when its system sets no timeout of its own (the platform's figure).
 pub const PRODUCER_TIME_DEFAULT: Duration = Duration::from_secs(29);
@@ -239,6 +280,9 @@ pub const REWRITE_DEPTH_MAX: usize = 10_000;
 pub const PART_HEADERS_BYTES_MAX: usize = 16 * 1024;
 
 const _: () = assert!(PRODUCER_CALLS_MAX < CONNECTIONS_MAX);
+// What all connections together hold of messages on their way, both ways: below a gigabyte.
+const _: () =
+    assert!(CONNECTIONS_MAX * 2 * (HTTP_BUFFER_BYTES_MAX + HELD_BYTES_MAX) < 1024 * 1024 * 1024);
 
 // -- The simulators.
 
@@ -450,6 +494,3 @@ pub const SPANS_STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Consumers whose calls are paced each by itself; those beyond share one pace.
 pub const CONSUMERS_PACED_MAX: usize = 10_000;
-
-/// What a caller is told to wait when the gateway is full; it is over as soon as calls end.
-pub const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);

@@ -15,7 +15,9 @@
 mod body;
 mod connection;
 mod io;
+mod leave;
 mod serve;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
@@ -35,7 +37,8 @@ use crate::telemetry::metrics::DoorMetrics;
 
 pub use body::{BodyError, Pace, TimedBody, next_chunk, next_chunk_within};
 pub use connection::{Connection, PeerState};
-pub use serve::{Stopped, serve};
+pub use leave::Leave;
+pub use serve::{Stopped, serve, serve_until_left};
 
 /// What can go wrong while a body is being sent.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -94,6 +97,8 @@ pub struct Settings {
     pub name: &'static str,
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
+    /// Connections in their TLS handshake; one more is closed at once.
+    pub handshakes_max: usize,
     /// For the TLS handshake.
     pub handshake_time: Duration,
     /// From the first byte of a request to the end of its head.
@@ -106,6 +111,8 @@ pub struct Settings {
     pub stop_time: Duration,
     /// Where its connections are counted.
     pub metrics: DoorMetrics,
+    /// How quiet a connection must be before it is closed when the door is left to another process.
+    pub quiet_time: Duration,
 }
 
 impl Settings {
@@ -115,12 +122,14 @@ impl Settings {
         Self {
             name,
             connections_max: limits::CONNECTIONS_MAX,
+            handshakes_max: limits::HANDSHAKES_MAX,
             handshake_time: limits::HANDSHAKE_TIME_MAX,
             header_time: limits::HEADER_TIME_MAX,
             idle_time: limits::KEEP_ALIVE_TIME_MAX,
             write_time: limits::WRITE_IDLE_TIME_MAX,
             stop_time: limits::STOP_TIME_MAX,
             metrics: DoorMetrics::default(),
+            quiet_time: limits::LEAVE_QUIET_TIME,
         }
     }
 }
@@ -134,13 +143,28 @@ pub struct BindError {
     source: std::io::Error,
 }
 
+impl BindError {
+    /// The address at which a door could not open, and what the system said.
+    #[must_use]
+    pub const fn new(address: SocketAddr, source: std::io::Error) -> Self {
+        Self { address, source }
+    }
+}
+
 /// Opens a listening socket; port 0 takes a free one, and the address that came of it is returned.
 ///
 /// # Errors
 /// When the address is taken or not allowed.
 pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
-    let failed = |source| BindError { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let failed = |source| BindError::new(address, source);
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A port whose last connections are still ending is no other program's.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(limits::LISTEN_BACKLOG)
+    };
+    let listener = open().map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
 }

@@ -2,14 +2,16 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failed, Outcome, Settings, block_on};
-use crate::app::{self, StartError};
+use crate::app::{self, HandedOver, Running, StartError, Successor};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::routing::RoutingError;
@@ -20,6 +22,11 @@ use crate::telemetry::{self, Chain};
 pub(super) struct Serve {
     #[command(flatten)]
     settings: Settings,
+    /// Take doors and store over from the gateway that runs with this store, without a call being
+    /// refused. It ends when this one is ready, and goes on if this one does not start. Where none
+    /// runs, start as usual.
+    #[arg(long)]
+    take_over: bool,
 }
 
 impl Serve {
@@ -27,8 +34,9 @@ impl Serve {
         let path = self.settings.settings;
         let config = read(&path)?;
         telemetry::start(config.log.format, config.log.level);
+        open_many_files();
         let base = path.parent().map(Path::to_owned).unwrap_or_default();
-        block_on(serve(config, base, out))?
+        block_on(serve(config, base, self.take_over, out))?
     }
 }
 
@@ -43,18 +51,47 @@ pub(super) fn read(path: &Path) -> Result<Config, Failed> {
     })
 }
 
-async fn serve(config: Config, base: PathBuf, out: &mut dyn Write) -> Outcome {
-    let running = app::start(config, base, Arc::new(SystemClock))
-        .await
-        .map_err(|error| not_started(&error))?;
+async fn serve(config: Config, base: PathBuf, take_over: bool, out: &mut dyn Write) -> Outcome {
+    let prepared = app::prepare(config, base, Arc::new(SystemClock));
+    let prepared = prepared.map_err(|error| not_started(&error))?;
+    let started = match take_over {
+        true => prepared.take_over().await,
+        false => prepared.start().await,
+    };
+    let mut running = started.map_err(|error| not_started(&error))?;
+    let mut signals = Signals::new()?;
     writeln!(out, "https {}\nadmin {}", running.https, running.admin)?;
     if let Some(proxied) = running.proxied {
         writeln!(out, "proxied {proxied}")?;
     }
     out.flush()?;
-    stop_asked(&running).await?;
-    running.stop().await;
-    Ok(ExitCode::SUCCESS)
+    loop {
+        let Some(successor) = signals.end_of(&running).await else {
+            running.stop().await;
+            return Ok(ExitCode::SUCCESS);
+        };
+        running = match running.hand_over(successor).await.map_err(|error| not_started(&error))? {
+            HandedOver::Left(lasting) => {
+                tokio::select! {
+                    () = lasting.ended() => {}
+                    _ = signals.term.recv() => {}
+                    _ = signals.interrupt.recv() => {}
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            HandedOver::Back(running) => *running,
+        };
+    }
+}
+
+/// Raises the number of files that the process may have open to what the system lets it: the usual
+/// 1024 are fewer than the connections of one door.
+fn open_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, files = limit.current, "the number of open files stays as it is");
+    }
 }
 
 /// Every fault of a routing folder is told at once, as `klagomal tak check` tells it.
@@ -69,18 +106,36 @@ fn not_started(error: &StartError) -> Failed {
     Failed(why)
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reads certificates and routing again.
-async fn stop_asked(running: &app::Running) -> Result<(), Failed> {
-    let on =
-        |kind| signal(kind).map_err(|error| Failed(format!("signals cannot be received: {error}")));
-    let mut term = on(SignalKind::terminate())?;
-    let mut interrupt = on(SignalKind::interrupt())?;
-    let mut hangup = on(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => running.reload().await,
+/// What the system may ask for. One that comes during a hand-over is heard after it.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failed> {
+        let on = |kind| {
+            signal(kind).map_err(|error| Failed(format!("signals cannot be received: {error}")))
+        };
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for the process that takes over; SIGHUP reads certificates
+    /// and routing again.
+    async fn end_of(&mut self, running: &Running) -> Option<Successor> {
+        let mut successor = pin!(running.successor());
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return None,
+                _ = self.interrupt.recv() => return None,
+                _ = self.hangup.recv() => running.reload().await,
+                successor = &mut successor => return Some(successor),
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ impl Refusal {
         if let Self::TooOften { wait, .. } = self {
             return Some(*wait);
         }
-        matches!(self, Self::Overloaded).then_some(limits::RETRY_AFTER_FULL)
+        matches!(self, Self::Overloaded | Self::Unavailable(_)).then_some(limits::RETRY_AFTER)
     }
 
     /// What the caller gets. `instance` names this gateway.

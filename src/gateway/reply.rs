@@ -29,8 +29,8 @@ pub(super) fn fault(refusal: &Refusal, instance: &str, correlation: &str) -> Rep
     let text = refusal.fault(instance).write();
     let mut reply = xml(StatusCode::INTERNAL_SERVER_ERROR, text, correlation);
     if let Some(wait) = refusal.retry_after() {
-        // Whole seconds, never none.
-        let seconds = wait.as_secs().saturating_add(1);
+        let started = u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(started).max(1);
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     reply

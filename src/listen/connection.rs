@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::limits;
 use crate::tls::{CertificateDer, Peer, PeerError, ServerTls};
@@ -33,6 +34,8 @@ pub struct Connection {
     pub local: SocketAddr,
     tls: Option<Secured>,
     doing: Mutex<Doing>,
+    /// Holds up those who leave the door to another process.
+    bound: Mutex<Option<TaskTrackerToken>>,
 }
 
 #[derive(Debug)]
@@ -62,12 +65,24 @@ pub(super) struct Doing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Nothing has come yet.
+    New,
     /// Between requests.
     Idle,
-    /// A request's head is arriving (or, first of all, is waited for).
+    /// A request's head is arriving.
     Head,
     /// A request is being answered.
     Busy,
+}
+
+/// Whether a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Open,
+    /// Since then the door is being left: a request more is answered.
+    Leaving(Instant),
+    /// Since then nothing more is answered than what is under way.
+    Closing(Instant),
 }
 
 /// Which time limit has passed.
@@ -85,7 +100,7 @@ pub(super) enum Overdue {
 
 impl Connection {
     pub(super) fn plain(remote: SocketAddr, local: SocketAddr) -> Self {
-        Self { remote, local, tls: None, doing: Mutex::new(Doing::new()) }
+        Self { remote, local, tls: None, doing: Mutex::new(Doing::new()), bound: Mutex::default() }
     }
 
     /// A connection whose handshake has verified `chain` with the files of `generation`.
@@ -102,7 +117,7 @@ impl Connection {
         };
         let verdict = Mutex::new(Verdict { state, generation, until: tls.good_until(&chain) });
         let tls = Some(Secured { tls, chain, verdict });
-        Self { remote, local, tls, doing: Mutex::new(Doing::new()) }
+        Self { remote, local, tls, doing: Mutex::new(Doing::new()), bound: Mutex::default() }
     }
 
     /// Who is at the other end: verified at the handshake, and again before this request if any
@@ -138,6 +153,17 @@ impl Connection {
         !matches!(verdict.state, PeerState::Refused(PeerError::Refused(_)))
     }
 
+    /// The request at hand needs nothing any more of what a process gives up when it leaves its door
+    /// to another one: it may be answered after that.
+    pub fn needs_nothing_more(&self) {
+        drop(locked(&self.bound).take());
+    }
+
+    /// The requests to come may need it.
+    pub(super) fn hold(&self, token: TaskTrackerToken) {
+        *locked(&self.bound) = Some(token);
+    }
+
     pub(super) fn request_begins(&self) {
         locked(&self.doing).turn(Phase::Busy);
     }
@@ -148,8 +174,11 @@ impl Connection {
 
     pub(super) fn bytes_came(&self) {
         let mut doing = locked(&self.doing);
-        if doing.phase == Phase::Idle {
-            doing.turn(Phase::Head);
+        match doing.phase {
+            Phase::Idle => doing.turn(Phase::Head),
+            // The first head has its time from the beginning of the connection.
+            Phase::New => doing.phase = Phase::Head,
+            Phase::Head | Phase::Busy => {}
         }
     }
 
@@ -163,21 +192,22 @@ impl Connection {
         locked(&self.doing).phase == Phase::Busy
     }
 
-    /// The limit that passes next, and when. `closing`: since when the connection is to end.
-    pub(super) fn deadline(
-        &self,
-        settings: &super::Settings,
-        closing: Option<Instant>,
-    ) -> (Instant, Overdue) {
+    /// The limit that passes next, and when.
+    pub(super) fn deadline(&self, settings: &super::Settings, end: Ending) -> (Instant, Overdue) {
         let doing = *locked(&self.doing);
-        let own = match (doing.phase, closing) {
+        let own = match (doing.phase, end) {
             // Those who work on the request have limits of their own; this is for a forgotten one.
             (Phase::Busy, _) => (doing.since + FAR, Overdue::Closing),
-            (Phase::Idle | Phase::Head, Some(closing)) => {
+            (Phase::Idle | Phase::New | Phase::Head, Ending::Closing(closing)) => {
                 (closing.max(doing.since) + limits::CLOSING_TIME_MAX, Overdue::Closing)
             }
-            (Phase::Idle, None) => (doing.since + settings.idle_time, Overdue::Idle),
-            (Phase::Head, None) => (doing.since + settings.header_time, Overdue::Head),
+            (Phase::Idle | Phase::New, Ending::Leaving(leaving)) => {
+                (leaving.max(doing.since) + settings.quiet_time, Overdue::Idle)
+            }
+            (Phase::Idle, Ending::Open) => (doing.since + settings.idle_time, Overdue::Idle),
+            (Phase::New, Ending::Open) | (Phase::Head, Ending::Open | Ending::Leaving(_)) => {
+                (doing.since + settings.header_time, Overdue::Head)
+            }
         };
         match doing.write_blocked.map(|since| since + settings.write_time) {
             Some(write) if write < own.0 => (write, Overdue::Write),
@@ -188,7 +218,7 @@ impl Connection {
 
 impl Doing {
     fn new() -> Self {
-        Self { phase: Phase::Head, since: Instant::now(), write_blocked: None }
+        Self { phase: Phase::New, since: Instant::now(), write_blocked: None }
     }
 
     fn turn(&mut self, phase: Phase) {

@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -17,14 +17,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::connection::{Connection, Overdue, PeerState};
+use super::connection::{Connection, Ending, Overdue, PeerState};
 use super::io::{Answered, Told};
+use super::leave::Leave;
+use super::shares::{Full, Place, Shares};
 use super::{Service, Settings};
 use crate::limits;
 use crate::tls::{HandshakeFault, Reason, ServerTls};
@@ -41,8 +44,14 @@ struct Door<S> {
     service: S,
     tls: Option<Arc<ServerTls>>,
     settings: Settings,
+    /// Taken from a peer's first byte on: one who says nothing keeps nobody else from it.
+    handshakes: Arc<Shares>,
+    /// Tells that there are no places.
+    full: Mutex<Seldom>,
     /// No new requests; those in flight go on.
     stop: CancellationToken,
+    /// New requests until nobody has any, for another process takes over.
+    leave: Leave,
     /// Everything ends now.
     cut: CancellationToken,
     cut_count: AtomicUsize,
@@ -59,39 +68,38 @@ pub async fn serve<S: Service>(
     service: S,
     stop: CancellationToken,
 ) -> Stopped {
-    let places = Arc::new(Semaphore::new(settings.connections_max));
-    let cut = CancellationToken::new();
-    let door = Arc::new(Door { service, tls, settings, stop, cut, cut_count: AtomicUsize::new(0) });
+    serve_until_left(listener, tls, settings, service, stop, Leave::default()).await
+}
+
+/// [`serve`] that can also be left to another process, by `leave`. What is under way then ends
+/// within [`limits::LEAVE_TIME_MAX`].
+pub async fn serve_until_left<S: Service>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    settings: Settings,
+    service: S,
+    stop: CancellationToken,
+    leave: Leave,
+) -> Stopped {
+    // Behind a proxy there is one address; only the proxy can share places out.
+    let eighths = tls.as_ref().map(|_| limits::ADDRESS_SHARE_EIGHTHS);
+    let places = Shares::new(settings.connections_max, eighths);
+    let handshakes = Shares::new(settings.handshakes_max, eighths);
+    let (cut, cut_count) = (CancellationToken::new(), AtomicUsize::new(0));
+    let full = Mutex::default();
+    let door = Door { service, tls, settings, handshakes, full, stop, leave, cut, cut_count };
+    let door = Arc::new(door);
     let connections = TaskTracker::new();
-    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
-    loop {
-        let accepted = tokio::select! {
-            () = door.stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                door.accept_failed(&error, &mut failing).await;
-                continue;
-            }
-        };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                connections.spawn(Arc::clone(&door).connection(stream, remote, place));
-            }
-            Err(_) => {
-                door.settings.metrics.full();
-                if let Some(unsaid) = full.say() {
-                    let (door, most) = (door.settings.name, door.settings.connections_max);
-                    tracing::warn!(door, %remote, most, unsaid, "door full: connection closed");
-                }
-            }
-        }
-    }
-    drop(listener);
+    // As long as connections are taken, somebody may come.
+    let taking = door.leave.bind();
+    door.take(&listener, &places, &connections).await;
+    drop((listener, taking));
     connections.close();
-    if timeout(door.settings.stop_time, connections.wait()).await.is_err() {
+    let patience = match door.stop.is_cancelled() {
+        true => door.settings.stop_time,
+        false => limits::LEAVE_TIME_MAX,
+    };
+    if timeout(patience, connections.wait()).await.is_err() {
         door.cut.cancel();
         connections.wait().await;
     }
@@ -99,6 +107,60 @@ pub async fn serve<S: Service>(
 }
 
 impl<S: Service> Door<S> {
+    /// Takes connections until the door is stopped or shut. Whoever is too many is let go before
+    /// the handshake, which is what costs.
+    async fn take(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        places: &Arc<Shares>,
+        connections: &TaskTracker,
+    ) {
+        let mut failing = Seldom::default();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = self.leave.shutting() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.accept_failed(&error, &mut failing).await;
+                    continue;
+                }
+            };
+            match self.place(places, remote) {
+                Ok(place) => {
+                    let bound = self.leave.bind();
+                    let door = Arc::clone(self);
+                    connections.spawn(async move {
+                        door.connection(stream, remote, bound).await;
+                        drop(place);
+                    });
+                }
+                Err(full) => self.is_full(remote, full),
+            }
+        }
+    }
+
+    /// A place for a connection from `remote`; none where it could not shake hands now.
+    fn place(&self, places: &Arc<Shares>, remote: SocketAddr) -> Result<Place, Full> {
+        if self.tls.is_some() {
+            drop(self.handshakes.take(remote.ip())?);
+        }
+        places.take(remote.ip())
+    }
+
+    fn is_full(&self, remote: SocketAddr, full: Full) {
+        self.settings.metrics.full();
+        let unsaid = self.full.lock().unwrap_or_else(PoisonError::into_inner).say();
+        if let Some(unsaid) = unsaid {
+            let door = self.settings.name;
+            tracing::warn!(door, %remote, ?full, unsaid, "door full: connection closed");
+        }
+    }
+
     async fn accept_failed(&self, error: &std::io::Error, failing: &mut Seldom) {
         // A caller that hung up while waiting to be accepted costs nothing; anything else (no file
         // descriptors, no memory) needs a pause, or the loop spins.
@@ -118,39 +180,44 @@ impl<S: Service> Door<S> {
         self: Arc<Self>,
         stream: TcpStream,
         remote: SocketAddr,
-        place: OwnedSemaphorePermit,
+        bound: TaskTrackerToken,
     ) {
         let name = self.settings.name;
-        let open = self.settings.metrics.opened();
-        if AssertUnwindSafe(self.open(stream, remote)).catch_unwind().await.is_err() {
+        let counted = self.settings.metrics.opened();
+        let opened = AssertUnwindSafe(self.open(stream, remote, bound));
+        if opened.catch_unwind().await.is_err() {
             tracing::error!(door = name, %remote, "a connection ended in a panic");
         }
-        drop((place, open));
+        drop(counted);
     }
 
-    async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+    async fn open(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, bound: TaskTrackerToken) {
         let Ok(local) = stream.local_addr() else { return };
         // Answers go out at once; where the socket cannot, they go out later.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
         let Some(tls) = self.tls.clone() else {
-            return self.requests(stream, Connection::plain(remote, local), None).await;
+            let connection = Connection::plain(remote, local);
+            connection.hold(bound);
+            return self.requests(stream, connection, None).await;
         };
         // Taken before the handshake: a reload during it is then seen at the first request.
         let changes = tls.changes();
         let secured = tokio::select! {
             () = self.cut.cancelled() => return,
             () = self.stop.cancelled() => return,
-            secured = secure(stream, &tls, self.settings.handshake_time) => secured,
+            secured = self.secured(stream, remote, &tls) => secured,
         };
         match secured {
-            Ok((stream, generation)) => {
+            Ok(None) => {}
+            Ok(Some((stream, generation))) => {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
                 let connection = Connection::secured(remote, local, tls, chain, generation);
                 if let PeerState::Refused(error) = connection.peer() {
                     tracing::warn!(door = self.settings.name, %remote, %error, "peer not known");
                 }
+                connection.hold(bound);
                 self.requests(stream, connection, Some(changes)).await;
             }
             Err(fault) => {
@@ -163,6 +230,45 @@ impl<S: Service> Door<S> {
                     tracing::warn!(door, %remote, reason, "TLS handshake failed: {fault}");
                 }
             }
+        }
+    }
+
+    /// The handshake; none where there are too many. One who says nothing is not waited for when the
+    /// door is shut.
+    async fn secured(
+        &self,
+        stream: TcpStream,
+        remote: SocketAddr,
+        tls: &ServerTls,
+    ) -> Result<Option<(TlsStream<TcpStream>, u64)>, HandshakeFault> {
+        let deadline = Instant::now() + self.settings.handshake_time;
+        let quiet = async {
+            self.leave.shutting().await;
+            sleep(self.settings.quiet_time).await;
+        };
+        let mut first = [0; 1];
+        let says = async {
+            tokio::select! {
+                biased;
+                // Readiness may be told for nothing; a byte that is seen is there.
+                said = stream.peek(&mut first) => said.map(drop).map_err(|_| Reason::PeerClosed),
+                () = quiet => Err(Reason::TimedOut),
+            }
+        };
+        match timeout_at(deadline, says).await {
+            Ok(Ok(())) => match self.handshakes.take(remote.ip()) {
+                Ok(place) => {
+                    let secured = secure(stream, tls, deadline - Instant::now()).await;
+                    drop(place);
+                    secured.map(Some)
+                }
+                Err(full) => {
+                    self.is_full(remote, full);
+                    Ok(None)
+                }
+            },
+            Ok(Err(reason)) => Err(HandshakeFault::plain(reason)),
+            Err(_) => Err(HandshakeFault::plain(Reason::TimedOut)),
         }
     }
 
@@ -205,8 +311,10 @@ impl<S: Service> Door<S> {
         let mut http = pin!(http);
         let mut changed = pin!(unwelcome(connection, changes));
         let mut overdue = pin!(sleep(Duration::ZERO));
-        let mut closing: Option<Instant> = None;
+        let mut leaving = pin!(self.leave.beginning());
+        let mut end = Ending::Open;
         loop {
+            let closing = matches!(end, Ending::Closing(_));
             let event = tokio::select! {
                 biased;
                 outcome = http.as_mut() => return self.ended(connection, outcome),
@@ -216,10 +324,14 @@ impl<S: Service> Door<S> {
                     }
                     return;
                 }
-                () = self.stop.cancelled(), if closing.is_none() => None,
-                () = &mut changed, if closing.is_none() => None,
+                () = self.stop.cancelled(), if !closing => None,
+                () = &mut changed, if !closing => None,
+                () = &mut leaving, if end == Ending::Open => {
+                    end = Ending::Leaving(Instant::now());
+                    continue;
+                }
                 late = poll_fn(|cx| {
-                    let (at, what) = connection.deadline(&self.settings, closing);
+                    let (at, what) = connection.deadline(&self.settings, end);
                     if overdue.deadline() != at {
                         overdue.as_mut().reset(at);
                     }
@@ -228,7 +340,7 @@ impl<S: Service> Door<S> {
             };
             match event {
                 None | Some(Overdue::Idle) => {
-                    closing = Some(Instant::now());
+                    end = Ending::Closing(Instant::now());
                     http.as_mut().wind_down();
                 }
                 Some(what @ (Overdue::Head | Overdue::Write)) => {
@@ -263,9 +375,12 @@ impl<S: Service> Door<S> {
         }
         let of = Arc::clone(&connection);
         let answer = AssertUnwindSafe(async { self.service.answer(of, request).await });
-        let (mut response, last) = match answer.catch_unwind().await {
+        let answer = answer.catch_unwind().await;
+        // Taken before it is asked whether the door is left, so that nobody slips between.
+        let bound = self.leave.bind();
+        let (mut response, last) = match answer {
             // Asked again: files may have changed while the answer was being made.
-            Ok(response) => (response, !welcome || !connection.recheck()),
+            Ok(response) => (response, !welcome || !connection.recheck() || self.leave.has_begun()),
             Err(_) => {
                 let (door, remote) = (self.settings.name, connection.remote);
                 tracing::error!(door, %remote, "a request ended in a panic");
@@ -274,6 +389,9 @@ impl<S: Service> Door<S> {
         };
         if last {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            connection.needs_nothing_more();
+        } else {
+            connection.hold(bound);
         }
         response.map(|inner| Answered { inner, connection })
     }

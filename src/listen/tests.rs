@@ -1,6 +1,7 @@
 //! The door over real sockets: who gets in, what is refused, and how it ends.
 
 mod http;
+mod leave;
 mod who;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 struct Echo {
     /// `/wait` answers when this is told.
     go: Notify,
+    /// `/pass-on` answers when this is told.
+    passed: Notify,
     waiting: AtomicUsize,
     finished: AtomicBool,
     work: TaskTracker,
@@ -42,6 +45,11 @@ impl Service for Shared {
             "/wait" => {
                 echo.waiting.fetch_add(1, Ordering::SeqCst);
                 echo.go.notified().await;
+            }
+            "/pass-on" => {
+                connection.needs_nothing_more();
+                echo.waiting.fetch_add(1, Ordering::SeqCst);
+                echo.passed.notified().await;
             }
             "/finish" => {
                 let inner = Arc::clone(&echo);
@@ -91,6 +99,7 @@ struct Open {
     echo: Arc<Echo>,
     tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
+    leave: Leave,
     done: JoinHandle<Stopped>,
 }
 
@@ -98,9 +107,11 @@ impl Open {
     async fn new(tls: Option<Arc<ServerTls>>, settings: Settings) -> Self {
         let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (echo, stop) = (Arc::<Echo>::default(), CancellationToken::new());
-        let service = Shared(Arc::clone(&echo));
-        let done = tokio::spawn(serve(listener, tls.clone(), settings, service, stop.clone()));
-        Self { address, echo, tls, stop, done }
+        let (service, leave) = (Shared(Arc::clone(&echo)), Leave::default());
+        let end = (stop.clone(), leave.clone());
+        let serving = serve_until_left(listener, tls.clone(), settings, service, end.0, end.1);
+        let done = tokio::spawn(serving);
+        Self { address, echo, tls, stop, leave, done }
     }
 
     async fn plain(settings: Settings) -> Self {

@@ -1,5 +1,5 @@
-//! `cargo bench`: routing at national scale, the envelope's head, and the durable accept. It prints
-//! figures and ratios to quote, and judges nothing: machines differ.
+//! `cargo bench`: routing at national scale, the envelope's head, the durable accept, and too many
+//! callers. It prints figures and ratios to quote, and judges nothing: machines differ.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,9 @@
 
 mod accept;
 mod envelope;
+mod overload;
 mod routing;
+mod support;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ fn main() {
     run("routing", routing::run);
     run("envelope", envelope::run);
     run("accept", accept::run);
+    run("overload", overload::run);
 }
 
 /// The time that `work` takes, and what it gives.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    Call, Connection, File, Peer, Random, Unit, VC1, VC2, World, case_id, certs, complaint,
+    Answer, Call, Connection, File, Peer, Random, Unit, VC1, VC2, World, case_id, certs, complaint,
     inbox_answer, region_answer, supplement,
 };
 
@@ -27,26 +27,26 @@ const MESSAGES_PER_CASE: u64 = 6;
 
 /// What an acknowledged message was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Receipt {
+pub struct Receipt {
     number: String,
     case: String,
     received: String,
 }
 
 #[derive(Debug, Clone)]
-struct Message {
+pub struct Message {
     /// Its messageId, which also stands in its text.
     id: String,
     case: String,
     unit: Unit,
-    body: Arc<str>,
+    pub body: Arc<str>,
     files: usize,
 }
 
 /// In the order of their acknowledgement, for each sender.
 #[derive(Debug, Default)]
-struct History {
-    acknowledged: Vec<(Message, Receipt)>,
+pub struct History {
+    pub acknowledged: Vec<(Message, Receipt)>,
     /// First answers that were lost: the message was there when it was sent again.
     unheard: usize,
     resent: usize,
@@ -59,7 +59,7 @@ struct Load {
     acknowledged: AtomicUsize,
 }
 
-fn number(name: &str, default: u64) -> u64 {
+pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect(name))
 }
 
@@ -149,7 +149,7 @@ fn send(load: &Load, of: u64, mut random: Random) -> History {
     history
 }
 
-fn make(case: &str, unit: Unit, at: u64, random: &mut Random) -> Message {
+pub fn make(case: &str, unit: Unit, at: u64, random: &mut Random) -> Message {
     let id = random.uuid();
     let mut files = Vec::new();
     if random.below(4) == 0 {
@@ -229,13 +229,18 @@ fn post(
         }
     };
     let answer = open.post(body.as_bytes())?;
-    let value = |name| answer.value(name).unwrap_or_default();
-    let receipt = Receipt {
-        number: value("registrationNumber"),
-        case: value("extension"),
-        received: value("receivedTime"),
-    };
-    Ok((answer.outcome(), receipt))
+    Ok((answer.outcome(), Receipt::of(&answer)))
+}
+
+impl Receipt {
+    pub fn of(answer: &Answer) -> Self {
+        let value = |name| answer.value(name).unwrap_or_default();
+        Self {
+            number: value("registrationNumber"),
+            case: value("extension"),
+            received: value("receivedTime"),
+        }
+    }
 }
 
 /// What the views say, without what delivery moves.
@@ -262,7 +267,7 @@ fn damage(views: &Path, how: usize, random: &mut Random) {
 
 /// Lets everything go out; what nobody knows of is sent once more by a person. The registration
 /// numbers of those letters.
-fn settle(world: &World) -> Vec<String> {
+pub fn settle(world: &World) -> Vec<String> {
     let mut held = Vec::new();
     loop {
         world.wait_delivered_or_held(Duration::from_secs(120));
@@ -285,7 +290,7 @@ fn settle(world: &World) -> Vec<String> {
 
 /// Every acknowledged message is in its case once, in the order of the acknowledgements, whole; and
 /// nothing else is.
-fn check_cases(world: &World, histories: &[History], seed: u64) {
+pub fn check_cases(world: &World, histories: &[History], seed: u64) {
     let mut wanted: BTreeMap<&str, Vec<&Message>> = BTreeMap::new();
     let mut number_of: BTreeMap<&str, &str> = BTreeMap::new();
     for (message, receipt) in histories.iter().flat_map(|it| &it.acknowledged) {
@@ -329,7 +334,7 @@ fn check_cases(world: &World, histories: &[History], seed: u64) {
 }
 
 /// The region has every message of its cases, in order; it tells a repeat by the messageId.
-fn check_relays(calls: &[Call], histories: &[History], seed: u64) {
+pub fn check_relays(calls: &[Call], histories: &[History], seed: u64) {
     let mut came: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for call in calls {
@@ -356,7 +361,7 @@ fn check_relays(calls: &[Call], histories: &[History], seed: u64) {
 }
 
 /// A letter for each new case, and never a second without an unknown outcome in between.
-fn check_letters(calls: &[Call], histories: &[History], held: &[String], seed: u64) {
+pub fn check_letters(calls: &[Call], histories: &[History], held: &[String], seed: u64) {
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     for number in held {
         *unknown.entry(number.clone()).or_default() += 1;

@@ -37,7 +37,7 @@ fn sums_of(call: &Call) -> Vec<Vec<u8>> {
 }
 
 /// The most that the process has held while `work` went on, beyond what it held before.
-fn growth(world: &World, work: impl FnOnce()) -> u64 {
+pub fn growth(world: &World, work: impl FnOnce()) -> u64 {
     let before = world.resident();
     let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(before)));
     std::thread::scope(|scope| {

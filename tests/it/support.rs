@@ -1,5 +1,6 @@
 //! What the tests stand on: the program in a world of its own, a client, stand-ins, and XML as a tree.
 
+mod flood;
 mod http;
 mod messages;
 mod peer;
@@ -7,9 +8,10 @@ mod tools;
 mod tree;
 mod world;
 
+pub use flood::{Flood, Tally};
 pub use http::{Answer, Caller, Connection, TLS12, TLS13, find};
 pub use messages::*;
 pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
 pub use tools::not_run;
 pub use tree::Node;
-pub use world::{World, certs, program, temp};
+pub use world::{World, certificate, certs, program, temp};

@@ -24,7 +24,7 @@ pub const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 /// Somebody who calls: a certificate, and whom it trusts.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    config: Arc<ClientConfig>,
+    pub config: Arc<ClientConfig>,
 }
 
 /// An open connection.

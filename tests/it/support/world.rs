@@ -56,6 +56,11 @@ pub fn certs() -> &'static Path {
     })
 }
 
+/// The certificate that `name` shows first.
+pub fn certificate(name: &str) -> Vec<u8> {
+    super::http::chain(&certs().join(format!("{name}.crt")))[0].to_vec()
+}
+
 /// The program as it was when the tests began, whatever is built meanwhile.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -243,6 +248,7 @@ impl World {
     /// Starts the program, and waits until its doors are open.
     pub fn start(&mut self) {
         if let Err(end) = self.try_start() {
+            self.join();
             panic!("the gateway did not start ({end}):\n{}", self.log());
         }
     }
@@ -250,9 +256,21 @@ impl World {
     /// As `start`; the exit status when it ends instead.
     pub fn try_start(&mut self) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "it runs already");
+        self.launch(&[]).map(|child| self.child = Some(child))
+    }
+
+    /// Starts another process that takes doors and store over. The one that ran, to be waited for;
+    /// or the exit status of the new one, and the old one runs.
+    pub fn take_over(&mut self) -> Result<Predecessor, ExitStatus> {
+        let new = self.launch(&["--take-over"])?;
+        Ok(Predecessor(self.child.replace(new).expect("it runs")))
+    }
+
+    fn launch(&mut self, arguments: &[&str]) -> Result<Child, ExitStatus> {
         let mut child = Command::new(program())
             .args(["serve", "--settings"])
             .arg(self.dir.join("klagomal.toml"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -269,17 +287,20 @@ impl World {
             match line.strip_prefix(door) {
                 Some(address) => addresses.push(address.trim().parse().unwrap()),
                 None => {
-                    let end = child.wait().unwrap();
-                    self.join();
-                    return Err(end);
+                    return Err(child.wait().unwrap());
                 }
             }
         }
         assert!(start.elapsed() < START_TIME, "it took {:?} to start", start.elapsed());
         [self.https, self.admin] = addresses.try_into().unwrap();
         self.readers.push(keep(stdout, Arc::clone(&self.log)));
-        self.child = Some(child);
-        Ok(())
+        Ok(child)
+    }
+
+    /// As `start`, with arguments more.
+    pub fn start_with(&mut self, arguments: &[&str]) {
+        let child = self.launch(arguments);
+        self.child = Some(child.expect("it starts"));
     }
 
     pub fn pid(&self) -> u32 {
@@ -448,6 +469,27 @@ impl World {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// A process that another one has taken over from.
+#[derive(Debug)]
+pub struct Predecessor(Child);
+
+impl Predecessor {
+    /// Its end, which must come within `time`.
+    pub fn ended(mut self, time: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(end) = self.0.try_wait().unwrap() {
+                return end;
+            }
+            if start.elapsed() > time {
+                self.0.kill().unwrap();
+                panic!("the old process does not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
