@@ -19,6 +19,7 @@ mod hierarchy;
 mod model;
 mod names;
 mod period;
+mod pieces;
 mod planned;
 mod reach;
 mod read;
@@ -58,7 +59,7 @@ use crate::id::HsaId;
 pub use rows::Filter;
 
 use names::{Name, Names};
-use rows::{Permission, Route};
+use rows::{Permission, Route, Rows};
 
 /// Toward the one who handles: a new case, a supplement, a withdrawal.
 pub const PROCESS_COMPLAINT: &str =
@@ -166,9 +167,9 @@ pub struct Table {
     committees: BTreeSet<HsaId>,
     names: Names,
     /// Sorted by contract, address, first day.
-    routes: Vec<Route>,
+    routes: Rows<Route>,
     /// Sorted by contract, address, consumer, first day.
-    permissions: Vec<Permission>,
+    permissions: Rows<Permission>,
     standard: Option<Name>,
     hierarchy: Hierarchy,
 }

@@ -8,7 +8,7 @@ use klagomal::id::{Contract, HsaId};
 use klagomal::tak::plan::{Calls, plan};
 use klagomal::tak::{Profile, Question, Source, Table};
 
-use super::{median_ns, resident_mb, timed};
+use super::{least_ns, resident_mb, timed};
 
 const ROUTES: usize = 100_000;
 const PERMISSIONS: usize = 300_000;
@@ -72,10 +72,16 @@ pub(super) fn run() {
     let bytes: usize = sources.iter().map(|it| it.text.len()).sum();
     println!("{} MB of TOML, {ROUTES} routes, {PERMISSIONS} permissions", bytes / 1_000_000);
     let before = resident_mb();
-    let (took, loaded) = timed(|| Table::parse(&sources, now));
+    let (first, loaded) = timed(|| Table::parse(&sources, now));
     let table = loaded.table.expect("the table loads");
-    println!("load and check      {:>8.0} ms", took.as_secs_f64() * 1e3);
     println!("resident memory     {:>8.0} MB more than before", resident_mb() - before);
+    let again = (0..4).map(|_| timed(|| black_box(Table::parse(&sources, now))).0);
+    let least = again.min().unwrap_or(first).min(first);
+    println!(
+        "load and check      {:>8.0} ms, the best of five ({:.0} ms at first)",
+        least.as_secs_f64() * 1e3,
+        first.as_secs_f64() * 1e3
+    );
     decide(&table, now);
     rehearse(&table, &sources, now);
 }
@@ -98,7 +104,7 @@ fn decide(table: &Table, now: Timestamp) {
         }
     };
     let permitted = (0..10_000).filter(|at| table.decide(&question(*at)).outcome.is_ok()).count();
-    let ns = median_ns(21, 20_000, |at| {
+    let ns = least_ns(200, 2_000, |at| {
         black_box(table.decide(&question(at)));
     });
     println!("decision            {ns:>8.0} ns ({} % of the calls permitted)", permitted / 100);
