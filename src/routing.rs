@@ -131,6 +131,9 @@ struct Shared {
     generations: OnceLock<Generations>,
     counter: Counter,
     live: live::Live,
+    /// What was in force before. Freeing a national table takes milliseconds, and whoever lets go of
+    /// it last frees it: that is never a call.
+    retired: Mutex<Vec<Arc<Routing>>>,
 }
 
 /// A change that did not take.
@@ -168,6 +171,7 @@ impl Current {
             generations: OnceLock::new(),
             counter: Counter::default(),
             live: live::Live::default(),
+            retired: Mutex::default(),
         };
         Ok((Self { shared: Arc::new(shared) }, findings, content))
     }
@@ -252,6 +256,11 @@ impl Current {
         self.take(now)
     }
 
+    /// Frees the tables before the one in force that no call holds any longer: on this thread.
+    pub fn free_retired(&self) {
+        lock(&self.shared.retired).retain(|it| Arc::strong_count(it) > 1);
+    }
+
     fn take(&self, now: Timestamp) -> Result<bool, RoutingError> {
         let outcome = good(&self.shared.folder, now).and_then(|good| {
             let Good { routing, content, tree, .. } = good;
@@ -274,7 +283,9 @@ impl Current {
                 let mut state = lock(&self.shared.tree);
                 *state = std::mem::take(&mut *state).then(tree, now);
                 // Also without another generation: the organisation tree is no part of it.
-                self.shared.routing.store(Arc::new(routing));
+                let before = self.shared.routing.swap(Arc::new(routing));
+                lock(&self.shared.retired).push(before);
+                self.free_retired();
                 if new {
                     *lock(&self.shared.since) = now;
                 }
@@ -445,9 +456,9 @@ fn with_tree(mut reading: Reading, folder: &Path) -> Reading {
 /// Checks what was read, but for the organisation tree, which is no part of the content.
 #[must_use]
 pub fn check(content: Content, now: Timestamp) -> Reading {
-    let sources = match content.clone().sources() {
+    let sources = match content.texts() {
         Ok(sources) => sources,
-        Err(findings) => {
+        Err((content, findings)) => {
             return Reading { routing: None, findings, content: Some(content), tree: None };
         }
     };
@@ -474,5 +485,5 @@ pub fn check(content: Content, now: Timestamp) -> Reading {
         }
     };
     let routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
-    Reading { routing, findings, content: Some(content), tree: None }
+    Reading { routing, findings, content: Some(Content::from(sources)), tree: None }
 }

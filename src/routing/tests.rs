@@ -205,6 +205,25 @@ fn what_comes_into_force_is_kept_with_code_lists_and_come_back_to() {
 }
 
 #[test]
+fn a_table_that_a_call_lets_go_of_last_is_not_freed_by_the_call() {
+    let place = Place::new();
+    let current = place.running();
+    let held = current.get();
+    let old = Arc::downgrade(&held);
+    fs::write(place.file("more.toml"), "# another\n").unwrap();
+    assert!(current.reload(later(1)).unwrap());
+    drop(held);
+    assert!(old.upgrade().is_some(), "freed where the call ended");
+    current.free_retired();
+    assert!(old.upgrade().is_none(), "never freed");
+    // One that nobody holds goes with the reload.
+    let old = Arc::downgrade(&current.get());
+    fs::write(place.file("more.toml"), "# a third\n").unwrap();
+    assert!(current.reload(later(2)).unwrap());
+    assert!(old.upgrade().is_none());
+}
+
+#[test]
 fn nothing_is_rolled_back_to_what_is_not_there_not_one_or_not_good() {
     let place = Place::new();
     let current = place.running();
