@@ -25,5 +25,6 @@ mod hostile;
 mod life;
 mod memory;
 mod proxied;
+mod routing_live;
 mod routing_walk;
 mod schemas;
