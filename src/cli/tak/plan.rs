@@ -112,13 +112,14 @@ impl PlanCommand {
     }
 }
 
-/// Which configurations decided the calls, where it was not only the one that is compared with.
+/// Which configurations decided the calls, where another than the one in force did.
 fn decided_by(told: &Told, out: &mut dyn Write) -> io::Result<()> {
-    if told.decided_by.keys().all(|it| told.old.starts_with(it) && !it.is_empty()) {
+    let is_other = |it: &String| !it.is_empty() && !told.old.starts_with(it.as_str());
+    if !told.decided_by.keys().any(is_other) {
         return Ok(());
     }
     let each = told.decided_by.iter().map(|(name, count)| match name.as_str() {
-        "" => format!("{count} by an unrecorded one"),
+        "" => format!("{count} by one that was not recorded"),
         name => format!("{count} by {name}"),
     });
     writeln!(out, "\nwere decided: {}", each.collect::<Vec<_>>().join(", "))
