@@ -125,6 +125,7 @@ struct Shared {
     since: Mutex<Timestamp>,
     /// What the newest change was refused for; `None` when the newest is in force.
     refused: Mutex<Option<Refused>>,
+    changes: Mutex<Changes>,
     tree: Mutex<TreeState>,
     /// Held while the folder is read or written, so that nobody takes a half-written one.
     changing: Mutex<()>,
@@ -143,6 +144,15 @@ pub struct Refused {
     pub at: Timestamp,
     /// Why, each with its place.
     pub findings: Vec<String>,
+}
+
+/// What became of the changes of the folder since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Came into force.
+    pub taken: u64,
+    /// Did not; the same one read again is not another.
+    pub refused: u64,
 }
 
 impl fmt::Debug for Current {
@@ -166,6 +176,7 @@ impl Current {
             routing: ArcSwap::from_pointee(routing),
             since: Mutex::new(now),
             refused: Mutex::default(),
+            changes: Mutex::default(),
             tree: Mutex::new(TreeState::default().then(tree, now)),
             changing: Mutex::default(),
             generations: OnceLock::new(),
@@ -215,6 +226,12 @@ impl Current {
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
         lock(&self.shared.refused).clone()
+    }
+
+    /// How many changes came into force, and how many did not.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        *lock(&self.shared.changes)
     }
 
     /// The organisation tree in use, and why the newest one is not where it is not.
@@ -288,14 +305,20 @@ impl Current {
                 self.free_retired();
                 if new {
                     *lock(&self.shared.since) = now;
+                    let mut changes = lock(&self.shared.changes);
+                    changes.taken = changes.taken.saturating_add(1);
                 }
                 Ok(new)
             }
             Err(error) => {
                 let findings = lines(&error);
                 // Told again and again, it is still the same change.
-                let at = last.as_ref().filter(|it| it.findings == findings).map_or(now, |it| it.at);
-                *last = Some(Refused { at, findings });
+                let before = last.take().filter(|it| it.findings == findings);
+                if before.is_none() {
+                    let mut changes = lock(&self.shared.changes);
+                    changes.refused = changes.refused.saturating_add(1);
+                }
+                *last = Some(Refused { at: before.map_or(now, |it| it.at), findings });
                 Err(error)
             }
         }

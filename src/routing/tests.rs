@@ -167,6 +167,10 @@ fn a_fault_in_a_row_is_told_until_it_is_mended() {
     fs::write(place.file("routes.toml"), &text).unwrap();
     assert!(!current.reload(later(8)).unwrap());
     assert_eq!(current.refused(), None);
+    assert_eq!(current.changes(), Changes { taken: 0, refused: 2 });
+    place.edit("routes.toml", "# another");
+    assert!(current.reload(later(9)).unwrap());
+    assert_eq!(current.changes(), Changes { taken: 1, refused: 2 });
 }
 
 #[test]

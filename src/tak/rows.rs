@@ -103,7 +103,9 @@ impl<T: Keyed> Rows<T> {
             starts.map(|((at, it), _)| (at, hash.hash_one(it.key()))).collect();
         let mut table = HashTable::with_capacity(starts.len());
         // It has room for all of them, and hashes none again.
-        starts.into_iter().for_each(|(at, hash)| drop(table.insert_unique(hash, at, |_| hash)));
+        for (at, hash) in starts {
+            table.insert_unique(hash, at, |_| hash);
+        }
         Self { rows: rows.into(), starts: table, hash }
     }
 

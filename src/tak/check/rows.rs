@@ -1,6 +1,6 @@
 //! Routes and permissions: overlaps, rows that have run out, and rows that nothing can use.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -123,8 +123,8 @@ fn over(what: &str, days: Days, place: Place, today: Date, found: &mut Findings)
 struct Usable<'a> {
     draft: &'a Draft,
     units: BTreeSet<&'a HsaId>,
-    /// What routes are for.
-    routed: HashSet<(Name, Name)>,
+    /// What routes are for, in order.
+    routed: Vec<(Name, Name)>,
     standard: Option<Name>,
     complaint: Option<Name>,
     handling: Option<Name>,
@@ -137,6 +137,7 @@ impl<'a> Usable<'a> {
         Self {
             draft,
             units: draft.units.iter().filter_map(|it| Some(&it.hsa_id.as_ref()?.value)).collect(),
+            // As the rows are.
             routed: draft.routes.iter().map(RouteDraft::key).collect(),
             standard: draft.names.find("*"),
             complaint: draft.names.find(PROCESS_COMPLAINT),
@@ -204,7 +205,7 @@ impl<'a> Usable<'a> {
             .climbing
             .as_ref()
             .is_some_and(|it| it.routes.applies_to(&contract.to_ascii_lowercase()));
-        let has = |name: Name| self.routed.contains(&(row.contract, name));
+        let has = |name: Name| self.routed.binary_search(&(row.contract, name)).is_ok();
         if standard || climbed || has(row.address) || self.standard.is_some_and(has) {
             return None;
         }
