@@ -310,7 +310,7 @@ impl Draft {
             portal: fields.required_hsa_id("portal", f),
             onward: owned(fields.text("onward", f)),
             tak: owned(fields.text("tak", f)),
-            tak_every: every(fields, f),
+            tak_every: system::every(fields, f),
             delimiter_contracts: lower(fields.texts("delimiter_contracts", f)),
             delimiter_consumers: consumers
                 .iter()
@@ -590,22 +590,4 @@ fn owned(it: Option<Told<&str>>) -> Option<Told<String>> {
 
 fn lower(texts: Option<Vec<Told<&str>>>) -> Vec<String> {
     texts.unwrap_or_default().iter().map(|it| it.value.trim().to_ascii_lowercase()).collect()
-}
-
-/// How often a live TAK is asked.
-fn every(fields: &Fields<'_>, f: &mut Findings) -> Option<Duration> {
-    let place = fields.key_place("tak_every");
-    if fields.has("tak_every") && !fields.has("tak") {
-        let hint = "add tak = \"...\", the system that gives routes and permissions".to_owned();
-        f.warn(place, "tak_every has no effect without tak".to_owned(), hint);
-    }
-    let wait = fields.wait("tak_every", f)?;
-    if (limits::TAK_FETCH_EVERY_MIN..=limits::TAK_FETCH_EVERY_MAX).contains(&wait) {
-        return Some(wait);
-    }
-    let message = "\"tak_every\" of [platform] is too short or too long".to_owned();
-    let (least, most) = (limits::TAK_FETCH_EVERY_MIN, limits::TAK_FETCH_EVERY_MAX);
-    let (least, most) = (least.as_secs() / 60, most.as_secs() / 3600);
-    f.error(place, message, format!("write {least}min to {most}h, as \"10min\""));
-    None
 }
