@@ -1,5 +1,6 @@
 //! The only place that knows the time: Swedish local days and stamps, and where "now" comes from.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -61,7 +62,22 @@ pub fn swedish() -> TimeZone {
 /// The Swedish local day that `at` falls on.
 #[must_use]
 pub fn swedish_day(at: Timestamp) -> Date {
-    local(at).date()
+    thread_local! {
+        /// The last day asked for, when it began and when it ends: every routing decision asks, and
+        /// nearly always for the same day.
+        static LAST: Cell<(Date, Timestamp, Timestamp)> =
+            const { Cell::new((Date::MIN, Timestamp::MAX, Timestamp::MIN)) };
+    }
+    let (day, from, to) = LAST.get();
+    if from <= at && at < to {
+        return day;
+    }
+    let local = local(at);
+    let ends = (local.start_of_day(), local.tomorrow().and_then(|it| it.start_of_day()));
+    if let (Ok(from), Ok(to)) = ends {
+        LAST.set((local.date(), from.timestamp(), to.timestamp()));
+    }
+    local.date()
 }
 
 /// `at` as a RIV TA `TimeStampType`: `YYYYMMDDhhmmss`, Swedish local time.

@@ -34,6 +34,15 @@ pub enum HsaIdError {
 impl HsaId {
     /// Reads an HSA-id, trimming white space around it.
     pub fn parse(text: &str) -> Result<Self, HsaIdError> {
+        let given = Self::visible(text)?;
+        Ok(Self { given: given.to_owned(), key: given.to_ascii_uppercase() })
+    }
+
+    /// The part of `text` that is the HSA-id: all of it but white space around it.
+    ///
+    /// # Errors
+    /// When that is none.
+    pub fn visible(text: &str) -> Result<&str, HsaIdError> {
         let given = text.trim();
         if given.is_empty() {
             return Err(HsaIdError::Empty);
@@ -44,7 +53,7 @@ impl HsaId {
         if let Some(at) = given.chars().position(|c| !c.is_ascii_graphic()) {
             return Err(HsaIdError::NotVisible(at + 1));
         }
-        Ok(Self { given: given.to_owned(), key: given.to_ascii_uppercase() })
+        Ok(given)
     }
 
     /// As given.

@@ -435,6 +435,10 @@ pub const TAK_ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// One answer of a live TAK, from the first byte of the question to the last of the answer.
 pub const TAK_FETCH_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// Where a live TAK gives fewer routes or permissions than this share of the last good copy's, a
+/// person decides: no region loses half its rows in one day, and a TAK that has lost them does.
+pub const TAK_FETCH_KEPT_PERCENT_MIN: usize = 50;
+
 /// How long an operator who asked for a fetch waits for it; it goes on and is shown in the status.
 pub const TAK_FETCH_ASKED_WAIT: Duration = Duration::from_secs(50);
 

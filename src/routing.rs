@@ -125,12 +125,16 @@ struct Shared {
     since: Mutex<Timestamp>,
     /// What the newest change was refused for; `None` when the newest is in force.
     refused: Mutex<Option<Refused>>,
+    changes: Mutex<Changes>,
     tree: Mutex<TreeState>,
     /// Held while the folder is read or written, so that nobody takes a half-written one.
     changing: Mutex<()>,
     generations: OnceLock<Generations>,
     counter: Counter,
     live: live::Live,
+    /// What was in force before. Freeing a national table takes milliseconds, and whoever lets go of
+    /// it last frees it: that is never a call.
+    retired: Mutex<Vec<Arc<Routing>>>,
 }
 
 /// A change that did not take.
@@ -140,6 +144,15 @@ pub struct Refused {
     pub at: Timestamp,
     /// Why, each with its place.
     pub findings: Vec<String>,
+}
+
+/// What became of the changes of the folder since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Came into force.
+    pub taken: u64,
+    /// Did not; the same one read again is not another.
+    pub refused: u64,
 }
 
 impl fmt::Debug for Current {
@@ -163,11 +176,13 @@ impl Current {
             routing: ArcSwap::from_pointee(routing),
             since: Mutex::new(now),
             refused: Mutex::default(),
+            changes: Mutex::default(),
             tree: Mutex::new(TreeState::default().then(tree, now)),
             changing: Mutex::default(),
             generations: OnceLock::new(),
             counter: Counter::default(),
             live: live::Live::default(),
+            retired: Mutex::default(),
         };
         Ok((Self { shared: Arc::new(shared) }, findings, content))
     }
@@ -213,6 +228,12 @@ impl Current {
         lock(&self.shared.refused).clone()
     }
 
+    /// How many changes came into force, and how many did not.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        *lock(&self.shared.changes)
+    }
+
     /// The organisation tree in use, and why the newest one is not where it is not.
     #[must_use]
     pub fn tree(&self) -> TreeState {
@@ -252,6 +273,11 @@ impl Current {
         self.take(now)
     }
 
+    /// Frees the tables before the one in force that no call holds any longer: on this thread.
+    pub fn free_retired(&self) {
+        lock(&self.shared.retired).retain(|it| Arc::strong_count(it) > 1);
+    }
+
     fn take(&self, now: Timestamp) -> Result<bool, RoutingError> {
         let outcome = good(&self.shared.folder, now).and_then(|good| {
             let Good { routing, content, tree, .. } = good;
@@ -274,17 +300,25 @@ impl Current {
                 let mut state = lock(&self.shared.tree);
                 *state = std::mem::take(&mut *state).then(tree, now);
                 // Also without another generation: the organisation tree is no part of it.
-                self.shared.routing.store(Arc::new(routing));
+                let before = self.shared.routing.swap(Arc::new(routing));
+                lock(&self.shared.retired).push(before);
+                self.free_retired();
                 if new {
                     *lock(&self.shared.since) = now;
+                    let mut changes = lock(&self.shared.changes);
+                    changes.taken = changes.taken.saturating_add(1);
                 }
                 Ok(new)
             }
             Err(error) => {
                 let findings = lines(&error);
                 // Told again and again, it is still the same change.
-                let at = last.as_ref().filter(|it| it.findings == findings).map_or(now, |it| it.at);
-                *last = Some(Refused { at, findings });
+                let before = last.take().filter(|it| it.findings == findings);
+                if before.is_none() {
+                    let mut changes = lock(&self.shared.changes);
+                    changes.refused = changes.refused.saturating_add(1);
+                }
+                *last = Some(Refused { at: before.map_or(now, |it| it.at), findings });
                 Err(error)
             }
         }
@@ -445,9 +479,9 @@ fn with_tree(mut reading: Reading, folder: &Path) -> Reading {
 /// Checks what was read, but for the organisation tree, which is no part of the content.
 #[must_use]
 pub fn check(content: Content, now: Timestamp) -> Reading {
-    let sources = match content.clone().sources() {
+    let sources = match content.texts() {
         Ok(sources) => sources,
-        Err(findings) => {
+        Err((content, findings)) => {
             return Reading { routing: None, findings, content: Some(content), tree: None };
         }
     };
@@ -474,5 +508,5 @@ pub fn check(content: Content, now: Timestamp) -> Reading {
         }
     };
     let routing = loaded.table.zip(codes).map(|(table, codes)| Routing { table, codes });
-    Reading { routing, findings, content: Some(content), tree: None }
+    Reading { routing, findings, content: Some(Content::from(sources)), tree: None }
 }

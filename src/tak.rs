@@ -19,6 +19,7 @@ mod hierarchy;
 mod model;
 mod names;
 mod period;
+mod pieces;
 mod planned;
 mod reach;
 mod read;
@@ -58,7 +59,7 @@ use crate::id::HsaId;
 pub use rows::Filter;
 
 use names::{Name, Names};
-use rows::{Permission, Route};
+use rows::{Permission, Route, Rows};
 
 /// Toward the one who handles: a new case, a supplement, a withdrawal.
 pub const PROCESS_COMPLAINT: &str =
@@ -166,9 +167,9 @@ pub struct Table {
     committees: BTreeSet<HsaId>,
     names: Names,
     /// Sorted by contract, address, first day.
-    routes: Vec<Route>,
+    routes: Rows<Route>,
     /// Sorted by contract, address, consumer, first day.
-    permissions: Vec<Permission>,
+    permissions: Rows<Permission>,
     standard: Option<Name>,
     hierarchy: Hierarchy,
 }
@@ -303,18 +304,16 @@ impl Table {
 
     /// A contract or consumer as the first row writes it, if some row has it.
     #[must_use]
-    pub fn as_written(&self, text: &str) -> Option<Arc<str>> {
+    pub fn as_written(&self, text: &str) -> Option<&str> {
         if let Some(name) = self.names.find(text) {
-            return self.names.shared(name);
+            return Some(self.names.text(name));
         }
-        if let Some(own) = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING]
-            .into_iter()
-            .find(|own| own.eq_ignore_ascii_case(text))
-        {
-            return Some(own.into());
+        let mut own = [PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING].into_iter();
+        if let Some(own) = own.find(|own| own.eq_ignore_ascii_case(text)) {
+            return Some(own);
         }
-        let caller = self.caller(&HsaId::parse(text).ok()?)?;
-        Some(caller.hsa_id.as_str().into())
+        let caller = self.callers.get(&HsaId::parse(text).ok()?)?;
+        Some(caller.hsa_id.as_str())
     }
 
     /// The file name of a place in this table.

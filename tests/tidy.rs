@@ -24,6 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["admin"]),
     ("clap", &["cli"]),
     ("encoding_rs", &["xml", "soap"]),
+    ("hashbrown", &["tak"]),
     // `producer` reads from hyper's errors how a connection ended.
     ("hyper", &["listen", "gateway", "simulators", "producer", "outbound"]),
     ("hyper_util", &["listen", "gateway", "simulators", "outbound"]),

@@ -30,8 +30,17 @@ async fn reload(State(door): State<Door>) -> Result<Json<Change>, Trouble> {
     asked(door, |desk| Ok(desk.reload())).await
 }
 
-async fn fetch(State(door): State<Door>) -> Result<Json<Fetched>, Trouble> {
-    asked(door, |desk| desk.fetch()).await
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Fetch {
+    accept_fewer: bool,
+}
+
+async fn fetch(
+    State(door): State<Door>,
+    Json(request): Json<Fetch>,
+) -> Result<Json<Fetched>, Trouble> {
+    asked(door, move |desk| desk.fetch(request.accept_fewer)).await
 }
 
 #[derive(Debug, Deserialize)]

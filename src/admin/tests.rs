@@ -29,7 +29,7 @@ impl Desk for NoDesk {
         panic!("nobody asks")
     }
 
-    fn fetch(&self) -> Result<Fetched, NoAnswer> {
+    fn fetch(&self, _: bool) -> Result<Fetched, NoAnswer> {
         panic!("nobody asks")
     }
 

@@ -31,10 +31,10 @@ impl Desk for RunningDesk {
         self.change(before)
     }
 
-    fn fetch(&self) -> Result<Fetched, NoAnswer> {
+    fn fetch(&self, accept_fewer: bool) -> Result<Fetched, NoAnswer> {
         let before = self.generation();
         let Taken { report, wrote, outcome: _ } =
-            live::ask(&self.0).map_err(|why| format!("nothing is fetched: {why}"))?;
+            live::ask(&self.0, accept_fewer).map_err(|why| format!("nothing is fetched: {why}"))?;
         let rows = report.left.iter().take(limits::TAK_FETCH_LEFT_SHOWN_MAX);
         Ok(Fetched {
             change: self.change(before),

@@ -112,7 +112,7 @@ pub(super) fn tell(parts: &Parts, outcome: &Result<bool, RoutingError>) {
     }
 }
 
-/// Writes what was decided, every minute and at the stop.
+/// Writes what was decided, every minute and at the stop, and frees what calls held until then.
 pub(super) async fn keep_decisions(parts: Parts, stop: CancellationToken) {
     let mut last = true;
     loop {
@@ -121,7 +121,11 @@ pub(super) async fn keep_decisions(parts: Parts, stop: CancellationToken) {
             () = sleep(limits::DECISION_FLUSH) => false,
         };
         let flushed = parts.clone();
-        let outcome = tokio::task::spawn_blocking(move || desk::flush(&flushed)).await;
+        let work = move || {
+            flushed.routing.free_retired();
+            desk::flush(&flushed)
+        };
+        let outcome = tokio::task::spawn_blocking(work).await;
         let good = matches!(outcome, Ok(Ok(())));
         if let (Ok(Err(error)), true) = (outcome, last) {
             tracing::warn!(%error, "routing decisions are not written to disk");

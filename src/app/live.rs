@@ -14,7 +14,7 @@ use crate::clock;
 use crate::delivery::Callers as _;
 use crate::limits;
 use crate::producer::{Answer, Body, Call, Producer, Seen};
-use crate::routing::live::{FailureKind, NotFetched, Taken};
+use crate::routing::live::{By, FailureKind, NotFetched, Taken};
 use crate::soap;
 use crate::tak::{Source, System};
 
@@ -22,7 +22,16 @@ const ROUTES: &str = "hamtaAllaVirtualiseringar";
 const PERMISSIONS: &str = "hamtaAllaAnropsBehorigheter";
 
 /// An operator waits for a fetch.
-pub(super) type Ask = oneshot::Sender<Result<Taken, NotFetched>>;
+pub(super) struct Ask {
+    accept_fewer: bool,
+    outcome: oneshot::Sender<Result<Taken, NotFetched>>,
+}
+
+impl Ask {
+    fn by(ask: Option<&Self>) -> By {
+        ask.map_or(By::Due, |it| By::Operator { accept_fewer: it.accept_fewer })
+    }
+}
 
 /// When the next fetch is due, and from where.
 struct Due {
@@ -49,7 +58,8 @@ pub(super) async fn follow_tak(
             due = None;
             parts.routing.fetch_due(None);
             if let Some(ask) = ask {
-                answer(ask, fetch(&parts, true).await);
+                let outcome = fetch(&parts, Ask::by(Some(&ask))).await;
+                answer(ask, outcome);
             }
             continue;
         };
@@ -60,7 +70,7 @@ pub(super) async fn follow_tak(
         }
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            outcome = fetch(&parts, ask.is_some()) => outcome,
+            outcome = fetch(&parts, Ask::by(ask.as_ref())) => outcome,
         };
         if let Some(ask) = ask {
             answer(ask, outcome);
@@ -82,7 +92,7 @@ fn is_due(due: Option<&Due>, system: &System, every: Duration) -> bool {
 }
 
 fn answer(ask: Ask, outcome: Result<Taken, NotFetched>) {
-    if ask.send(outcome).is_err() {
+    if ask.outcome.send(outcome).is_err() {
         tracing::debug!("nobody waits any more for the fetch that was asked for");
     }
 }
@@ -94,10 +104,11 @@ fn about(every: Duration) -> Duration {
 }
 
 /// Asks the loop for a fetch and waits for it, on a thread that may wait.
-pub(super) fn ask(parts: &Parts) -> Result<Taken, NotFetched> {
+pub(super) fn ask(parts: &Parts, accept_fewer: bool) -> Result<Taken, NotFetched> {
     let busy = |why: &str| NotFetched::new(FailureKind::NoAnswer, why);
     let (sender, outcome) = oneshot::channel();
-    parts.fetches.try_send(sender).map_err(|_| busy("others have asked for a fetch already"))?;
+    let ask = Ask { accept_fewer, outcome: sender };
+    parts.fetches.try_send(ask).map_err(|_| busy("others have asked for a fetch already"))?;
     let wait = timeout(limits::TAK_FETCH_ASKED_WAIT, outcome);
     match tokio::runtime::Handle::current().block_on(wait) {
         Ok(Ok(outcome)) => outcome,
@@ -109,8 +120,8 @@ pub(super) fn ask(parts: &Parts) -> Result<Taken, NotFetched> {
 }
 
 /// One fetch; what came of it is noted and told.
-pub(super) async fn fetch(parts: &Parts, asked: bool) -> Result<Taken, NotFetched> {
-    let outcome = attempt(parts, asked).await;
+pub(super) async fn fetch(parts: &Parts, by: By) -> Result<Taken, NotFetched> {
+    let outcome = attempt(parts, by).await;
     match &outcome {
         Ok(taken) => {
             if let Some(outcome) = &taken.outcome {
@@ -139,10 +150,10 @@ pub(super) async fn fetch(parts: &Parts, asked: bool) -> Result<Taken, NotFetche
     outcome
 }
 
-async fn attempt(parts: &Parts, asked: bool) -> Result<Taken, NotFetched> {
+async fn attempt(parts: &Parts, by: By) -> Result<Taken, NotFetched> {
     let begun = {
         let (routing, now) = (parts.routing.clone(), parts.clock.now());
-        blocking(move || routing.begin_fetch(asked, now)).await?
+        blocking(move || routing.begin_fetch(by, now)).await?
     };
     let system = &begun.system;
     let producer = parts

@@ -59,6 +59,7 @@ pub(super) fn status(parts: &Parts) -> Value {
             }),
             "live": parts.routing.live(),
             "refused": refused.map(|it| json!({ "at": it.at, "findings": it.findings })),
+            "changes": parts.routing.changes(),
         },
         "doors": parts.doors,
         "systems": systems(parts),

@@ -52,6 +52,9 @@ pub(super) enum Tak {
     },
     /// Fetch routes and permissions from the live TAK now, also where fetching is paused.
     Fetch {
+        /// Take the answers although they have less than half the rows of the last good copy.
+        #[arg(long)]
+        accept_fewer: bool,
         #[command(flatten)]
         at: At,
     },
@@ -70,7 +73,7 @@ impl Tak {
             Self::Plan(plan) => plan.run(out),
             Self::Status { at } => running::status(&at, out),
             Self::Reload { at } => running::reload(&at, out),
-            Self::Fetch { at } => running::fetch(&at, out),
+            Self::Fetch { accept_fewer, at } => running::fetch(&at, accept_fewer, out),
             Self::Rollback(back) => back.run(out),
             Self::Import(import) => import.run(out),
             Self::Export(export) => export.run(out),

@@ -207,7 +207,7 @@ impl Line {
     /// Who calls, as the configuration knows it.
     pub(super) fn caller_in(&mut self, table: &Table) {
         if let Some(known) = table.as_written(self.caller.as_str()) {
-            self.known.consumer = known;
+            self.known.consumer = known.into();
         }
     }
 
@@ -220,7 +220,7 @@ impl Line {
             tak::Profile::Rivtabp21 => "rivtabp21",
         };
         if let Some(known) = table.as_written(head.contract.as_str()) {
-            self.known.contract = known;
+            self.known.contract = known.into();
         }
     }
 

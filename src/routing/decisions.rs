@@ -16,7 +16,7 @@ use super::folder::write_whole;
 use crate::clock;
 use crate::limits;
 use crate::tak::plan::{Calls, Outcome, UNKNOWN};
-use crate::tak::{Decision, Profile, Question, Table};
+use crate::tak::{Decision, Generation, Profile, Question, Table};
 
 /// Parts of the count that are locked by themselves, so that callers seldom meet.
 const SHARDS: usize = 16;
@@ -44,6 +44,8 @@ struct Key {
     caller: Box<str>,
     profile: Profile,
     outcome: Outcome,
+    /// Of the configuration that decided.
+    generation: Generation,
 }
 
 /// A key before it is known to be new.
@@ -54,6 +56,7 @@ struct Asked<'a> {
     caller: &'a str,
     profile: Profile,
     outcome: Outcome,
+    generation: &'a Generation,
 }
 
 impl Asked<'_> {
@@ -64,6 +67,7 @@ impl Asked<'_> {
             && *self.address == *key.address
             && *self.caller == *key.caller
             && *self.contract == *key.contract
+            && *self.generation == key.generation
     }
 
     fn checksum(&self) -> u32 {
@@ -81,6 +85,7 @@ impl Asked<'_> {
             caller: self.caller.into(),
             profile: self.profile,
             outcome: self.outcome,
+            generation: self.generation.clone(),
         }
     }
 }
@@ -99,6 +104,7 @@ impl Counter {
             caller: question.caller.key(),
             profile: question.profile,
             outcome: Outcome::of(&decision.outcome),
+            generation: &decision.generation,
         };
         self.add(&asked, 1);
     }
@@ -166,6 +172,7 @@ impl Key {
             caller: &self.caller,
             profile: self.profile,
             outcome: self.outcome,
+            generation: &self.generation,
         }
     }
 }
@@ -204,7 +211,14 @@ struct Row<'a> {
     caller: Cow<'a, str>,
     profile: Profile,
     outcome: Outcome,
+    /// First twelve characters of the configuration that decided; absent in files of before.
+    #[serde(borrow, default, skip_serializing_if = "is_unknown")]
+    generation: Cow<'a, str>,
     count: u64,
+}
+
+fn is_unknown(generation: &str) -> bool {
+    generation.is_empty()
 }
 
 fn path_of(dir: &Path, day: Date) -> PathBuf {
@@ -234,6 +248,7 @@ fn add_to_day(dir: &Path, day: Date, counted: &[(Key, u64)], left_out: u64) -> i
             caller: Cow::Borrowed(&key.caller),
             profile: key.profile,
             outcome: key.outcome,
+            generation: Cow::Owned(key.generation.to_string()),
             count: 0,
         };
         let full = rows.len() >= limits::DECISION_KEYS_MAX;
@@ -289,6 +304,10 @@ pub struct Recorded {
     pub calls: Vec<Calls>,
     /// Calls that were only counted.
     pub left_out: u64,
+    /// How many of the calls each configuration decided, by the first twelve characters of its name;
+    /// under the empty one those of before it was recorded.
+    #[serde(default)]
+    pub generations: BTreeMap<String, u64>,
 }
 
 /// Reads the files of the `days` last days up to `today` and adds up equal calls.
@@ -302,6 +321,7 @@ pub fn read(dir: &Path, days: usize, today: Date) -> io::Result<Recorded> {
     found.retain(|day| *day >= first);
     let mut sums: BTreeMap<(String, String, Profile, String), u64> = BTreeMap::new();
     let mut left_out: u64 = 0;
+    let mut generations: BTreeMap<String, u64> = BTreeMap::new();
     for day in &found {
         let path = path_of(dir, *day);
         let bytes = read_file(&path)?;
@@ -312,6 +332,10 @@ pub fn read(dir: &Path, days: usize, today: Date) -> io::Result<Recorded> {
         // that a text is copied once for each call and not once for each hour.
         let mut of_day: BTreeMap<Call<'_>, u64> = BTreeMap::new();
         for row in file.decisions {
+            match generations.get_mut(&*row.generation) {
+                Some(sum) => *sum = sum.saturating_add(row.count),
+                None => drop(generations.insert(row.generation.into_owned(), row.count)),
+            }
             let key = (row.address, row.caller, row.profile, row.contract);
             let sum = of_day.entry(key).or_default();
             *sum = sum.saturating_add(row.count);
@@ -332,5 +356,5 @@ pub fn read(dir: &Path, days: usize, today: Date) -> io::Result<Recorded> {
             count,
         })
         .collect();
-    Ok(Recorded { days: found.len(), calls, left_out })
+    Ok(Recorded { days: found.len(), calls, left_out, generations })
 }

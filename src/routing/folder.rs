@@ -47,14 +47,21 @@ impl Content {
 
     /// As texts, or what is no text and where.
     pub(super) fn sources(self) -> Result<Vec<Source>, Vec<Finding>> {
-        let (mut sources, mut faults) = (Vec::new(), Vec::new());
-        for (name, bytes) in self.files {
-            match String::from_utf8(bytes) {
-                Ok(text) => sources.push(Source { name, text }),
-                Err(error) => faults.push(not_text(&name, &error)),
-            }
+        self.texts().map_err(|(_, faults)| faults)
+    }
+
+    /// As [`Self::sources`], and itself where it has none. Copies nothing.
+    pub(super) fn texts(self) -> Result<Vec<Source>, (Self, Vec<Finding>)> {
+        let fault = |(name, bytes): (&String, &Vec<u8>)| {
+            Some(not_text(name, bytes, &std::str::from_utf8(bytes).err()?))
+        };
+        let faults: Vec<Finding> = self.files.iter().filter_map(fault).collect();
+        if !faults.is_empty() {
+            return Err((self, faults));
         }
-        if faults.is_empty() { Ok(sources) } else { Err(faults) }
+        let files = self.files.into_iter();
+        let text = |(name, bytes)| Some(Source { name, text: String::from_utf8(bytes).ok()? });
+        Ok(files.filter_map(text).collect())
     }
 
     /// Reads `folder` until two readings in a row give the same, so that a file half written or a
@@ -77,6 +84,12 @@ impl Content {
             ))),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl From<Vec<Source>> for Content {
+    fn from(sources: Vec<Source>) -> Self {
+        Self { files: sources.into_iter().map(|it| (it.name, it.text.into_bytes())).collect() }
     }
 }
 
@@ -170,9 +183,8 @@ fn fault(file: &str, message: String, hint: &str) -> Finding {
     }
 }
 
-fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Finding {
-    let bytes = error.as_bytes();
-    let before = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+fn not_text(name: &str, bytes: &[u8], error: &std::str::Utf8Error) -> Finding {
+    let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
     let start = before.iter().rposition(|it| *it == b'\n').map_or(0, |at| at + 1);
     let line = before.iter().filter(|it| **it == b'\n').count() + 1;
     let on_line = String::from_utf8_lossy(before.get(start..).unwrap_or_default());

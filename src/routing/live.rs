@@ -45,6 +45,8 @@ pub enum FailureKind {
     Fault,
     /// An answer without rows.
     Empty,
+    /// Far fewer rows than the last good copy has, which a person has not accepted.
+    Fewer,
     /// Not the answer to the question.
     Unreadable,
     /// With it the folder would have errors.
@@ -151,6 +153,18 @@ struct State {
     told: BTreeSet<FailureKind>,
 }
 
+/// Who wants a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The clock.
+    Due,
+    /// A person.
+    Operator {
+        /// The answers may have far fewer rows than the last good copy.
+        accept_fewer: bool,
+    },
+}
+
 /// A fetch under way.
 #[derive(Debug, Clone)]
 pub struct Begun {
@@ -160,6 +174,7 @@ pub struct Begun {
     expected: String,
     /// The pause that the one who asked for it ends, if it succeeds.
     over: Option<Pause>,
+    accept_fewer: bool,
 }
 
 /// A fetch that gave usable answers.
@@ -250,13 +265,14 @@ impl Current {
         state.told.insert(why.kind)
     }
 
-    /// Begins a fetch. One that a person `asked` for may replace what a person has changed before;
+    /// Begins a fetch. One that a person asked for may replace what a person has changed before;
     /// any other pauses where it finds such a change. A pause ends when the one
     /// that was asked for succeeds.
     ///
     /// # Errors
     /// When fetching is paused, no live TAK is configured, or the folder cannot be read.
-    pub fn begin_fetch(&self, asked: bool, now: Timestamp) -> Result<Begun, NotFetched> {
+    pub fn begin_fetch(&self, by: By, now: Timestamp) -> Result<Begun, NotFetched> {
+        let asked = by != By::Due;
         let system = self.get().table.live_tak().ok_or_else(no_source)?;
         let over = self.paused();
         if !asked && let Some(pause) = &over {
@@ -270,7 +286,8 @@ impl Current {
         if !asked && !ours.is_empty() && !ours.contains(&present) {
             return Err(self.pause_for_change(now));
         }
-        Ok(Begun { system, expected: present, over })
+        let accept_fewer = by == By::Operator { accept_fewer: true };
+        Ok(Begun { system, expected: present, over, accept_fewer })
     }
 
     /// Takes the answers of a fetch over into the folder, and the folder into use. Nothing is written
@@ -296,6 +313,9 @@ impl Current {
         }
         let sources = present.clone().sources().map_err(|found| unusable(first(&found)))?;
         let Imported { files, report } = imported(answers, &sources, now)?;
+        if !begun.accept_fewer {
+            not_fewer(&sources, &files)?;
+        }
         let next = with(present, &files)?;
         let after = imported_part(&next);
         let reading = check(next, now);
@@ -433,6 +453,31 @@ fn imported(answers: &[Source], folder: &[Source], now: Timestamp) -> Result<Imp
         )));
     }
     Ok(imported)
+}
+
+/// Refuses answers with far fewer rows than the folder has from the last good fetch or import.
+fn not_fewer(folder: &[Source], fetched: &[Source]) -> Result<(), NotFetched> {
+    let rows = |among: &[Source], name: &str| {
+        among.iter().find(|it| it.name == name).map_or(0, import::rows_in)
+    };
+    let counts = [(import::ROUTES, "routes"), (import::PERMISSIONS, "permissions")]
+        .map(|(name, what)| (rows(fetched, name), rows(folder, name), what));
+    let is_low = |(new, old, _): &(usize, usize, &str)| {
+        new.saturating_mul(100) < old.saturating_mul(limits::TAK_FETCH_KEPT_PERCENT_MIN)
+    };
+    if !counts.iter().any(is_low) {
+        return Ok(());
+    }
+    let told = counts.map(|(new, old, what)| format!("{new} {what} where there were {old}"));
+    Err(NotFetched::new(
+        FailureKind::Fewer,
+        format!(
+            "the TAK gives {}, less than {} %; if that is right, take it with: klagomal tak fetch \
+             --accept-fewer",
+            told.join(" and "),
+            limits::TAK_FETCH_KEPT_PERCENT_MIN
+        ),
+    ))
 }
 
 const fn kind(error: &ImportError) -> FailureKind {

@@ -114,11 +114,12 @@ pub trait Desk: Send + Sync {
     fn picture(&self) -> Picture;
     /// Reads the folder again.
     fn reload(&self) -> Change;
-    /// Fetches from the live TAK now, also where fetching is paused.
+    /// Fetches from the live TAK now, also where fetching is paused; with `accept_fewer` also answers
+    /// that have far fewer rows than the last good copy.
     ///
     /// # Errors
     /// When nothing was fetched; nothing has changed.
-    fn fetch(&self) -> Result<Fetched, NoAnswer>;
+    fn fetch(&self, accept_fewer: bool) -> Result<Fetched, NoAnswer>;
     /// Returns to a kept configuration.
     ///
     /// # Errors

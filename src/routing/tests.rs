@@ -167,6 +167,10 @@ fn a_fault_in_a_row_is_told_until_it_is_mended() {
     fs::write(place.file("routes.toml"), &text).unwrap();
     assert!(!current.reload(later(8)).unwrap());
     assert_eq!(current.refused(), None);
+    assert_eq!(current.changes(), Changes { taken: 0, refused: 2 });
+    place.edit("routes.toml", "# another");
+    assert!(current.reload(later(9)).unwrap());
+    assert_eq!(current.changes(), Changes { taken: 1, refused: 2 });
 }
 
 #[test]
@@ -202,6 +206,25 @@ fn what_comes_into_force_is_kept_with_code_lists_and_come_back_to() {
     assert_eq!((to, taken.unwrap()), (second.clone(), true));
     assert_eq!(place.bytes(), second_bytes);
     assert_eq!(generations.find(&second).unwrap().taken, [later(1), later(3)]);
+}
+
+#[test]
+fn a_table_that_a_call_lets_go_of_last_is_not_freed_by_the_call() {
+    let place = Place::new();
+    let current = place.running();
+    let held = current.get();
+    let old = Arc::downgrade(&held);
+    fs::write(place.file("more.toml"), "# another\n").unwrap();
+    assert!(current.reload(later(1)).unwrap());
+    drop(held);
+    assert!(old.upgrade().is_some(), "freed where the call ended");
+    current.free_retired();
+    assert!(old.upgrade().is_none(), "never freed");
+    // One that nobody holds goes with the reload.
+    let old = Arc::downgrade(&current.get());
+    fs::write(place.file("more.toml"), "# a third\n").unwrap();
+    assert!(current.reload(later(2)).unwrap());
+    assert!(old.upgrade().is_none());
 }
 
 #[test]

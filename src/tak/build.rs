@@ -6,14 +6,18 @@ use std::sync::Arc;
 use super::check::live_days;
 use super::draft::{Draft, HandlingDraft, RouteDraft, SystemDraft, TargetDraft, UnitDraft};
 use super::model::{County, Delivery, HandlingPeriod, Method, Platform, System, Unit, WhenUnknown};
-use super::rows::{Route, Target};
+use super::rows::{Route, Rows, Target};
 use super::{Generation, Hierarchy, Table};
 use crate::limits;
 
 type Systems = BTreeMap<String, Arc<System>>;
 
 /// The table of a draft without errors; `None` would mean that a check has let something through.
-pub(super) fn table(draft: Draft, files: Vec<Arc<str>>, generation: Generation) -> Option<Table> {
+pub(super) fn table(
+    mut draft: Draft,
+    files: Vec<Arc<str>>,
+    generation: Generation,
+) -> Option<Table> {
     let platform = platform(&draft)?;
     let all: Vec<Arc<System>> = draft
         .systems
@@ -42,7 +46,9 @@ pub(super) fn table(draft: Draft, files: Vec<Arc<str>>, generation: Generation) 
         .iter()
         .map(|it| unit(it, &systems).map(|it| (it.hsa_id.clone(), Arc::new(it))))
         .collect::<Option<_>>()?;
-    let routes = draft.routes.iter().map(|it| route(it, &systems)).collect::<Option<_>>()?;
+    let routes = std::mem::take(&mut draft.routes);
+    let routes = routes.iter().map(|it| route(it, &systems)).collect::<Option<_>>()?;
+    draft.names.settle();
     Some(Table {
         generation,
         files,
@@ -54,8 +60,8 @@ pub(super) fn table(draft: Draft, files: Vec<Arc<str>>, generation: Generation) 
         units,
         standard: draft.names.find("*"),
         names: draft.names,
-        routes,
-        permissions: draft.permissions,
+        routes: Rows::new(routes),
+        permissions: Rows::new(draft.permissions),
         hierarchy: Hierarchy::default(),
     })
 }

@@ -13,6 +13,7 @@ use super::draft::{Draft, SystemDraft};
 use super::finding::{Findings, Place};
 use super::model::{Delivery, WhenUnknown};
 use super::read::Told;
+use super::rows::Keyed as _;
 use super::values::nearest;
 use crate::id::HsaId;
 

@@ -11,7 +11,7 @@ use super::finding::Place;
 use super::model::{County, HandlingPeriod, Method, Profile, System, Unit};
 use super::names::Name;
 use super::period::Days;
-use super::rows::{Permission, Route, Target, with_key};
+use super::rows::{Permission, Route, Target};
 use super::{Generation, PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING, Table};
 use crate::clock;
 use crate::id::{Contract, HsaId};
@@ -172,6 +172,8 @@ pub(super) struct Call<'a> {
     /// The address to look for: trimmed for our own contracts, as it came for others.
     address: &'a str,
     contract: Option<Name>,
+    /// Of the address.
+    name: Option<Name>,
     trail: Vec<Step>,
 }
 
@@ -196,6 +198,7 @@ impl Table {
             day,
             address: question.address,
             contract: self.names.find(question.contract.as_str()),
+            name: self.names.find(question.address),
             trail: Vec::with_capacity(4),
         }
     }
@@ -214,14 +217,20 @@ impl Table {
             return Err(call.no_route());
         }
         let contract = call.asked.contract.as_str();
+        let trim = |call: &mut Call<'_>| {
+            if call.address.trim() != call.address {
+                call.address = call.address.trim();
+                call.name = self.names.find(call.address);
+            }
+        };
         if contract.eq_ignore_ascii_case(PROCESS_COMPLAINT) {
-            call.address = call.address.trim();
+            trim(call);
             self.unit_for(call)
         } else if contract.eq_ignore_ascii_case(PROCESS_COMPLAINT_HANDLING) {
-            call.address = call.address.trim();
+            trim(call);
             self.portal_for(call)
         } else if served::is_served(contract) && self.is_own(call.address) {
-            call.address = call.address.trim();
+            trim(call);
             let row = Row { place: self.platform.place, days: Days::ALL };
             call.step(Stage::Own, Via::Asked, Some(row), Verdict::Won);
             Ok(Destination::Answer)
@@ -330,8 +339,7 @@ impl Table {
                 .into_iter()
                 .find_map(|it| self.routes_at(call, Via::Token, it, self.names.find(it)));
         }
-        if let found @ Some(_) = self.routes_at(call, Via::Asked, address, self.names.find(address))
-        {
+        if let found @ Some(_) = self.routes_at(call, Via::Asked, address, call.name) {
             return found;
         }
         if self.climbs(&self.platform.climb_routes, call) {
@@ -353,8 +361,7 @@ impl Table {
         address: &str,
         name: Option<Name>,
     ) -> Option<Result<&Route, MoreThanOne>> {
-        let rows =
-            call.contract.zip(name).map_or(&[][..], |key| with_key(&self.routes, Route::key, &key));
+        let rows = call.contract.zip(name).map_or(&[][..], |key| self.routes.with_key(&key));
         choose(call, via, address, rows)
     }
 
@@ -371,7 +378,7 @@ impl Table {
         let permitted = |call: &mut Call<'_>, via, address: &str, name: Option<Name>| {
             let key = call.contract.zip(name).zip(consumer);
             let rows = key.map_or(&[][..], |((contract, address), consumer)| {
-                with_key(&self.permissions, Permission::key, &(contract, address, consumer))
+                self.permissions.with_key(&(contract, address, consumer))
             });
             grants(call, via, address, rows)
         };
@@ -385,7 +392,7 @@ impl Table {
                 .into_iter()
                 .any(|it| permitted(call, Via::Token, it, self.names.find(it)));
         }
-        permitted(call, Via::Asked, address, self.names.find(address))
+        permitted(call, Via::Asked, address, call.name)
             || permitted(call, Via::Standard, "*", self.standard)
             || (self.climbs(&self.platform.climb_permissions, call)
                 && self

@@ -11,7 +11,7 @@ use super::decide::{Destination, Handling, Question};
 use super::denial::Denial;
 use super::model::Profile;
 use super::period::Days;
-use super::rows::{Permission, Route, with_key};
+use super::rows::Keyed as _;
 use super::{PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING, Table};
 use crate::id::{Contract, HsaId};
 
@@ -135,7 +135,7 @@ fn calls(old: &Table, new: &Table) -> BTreeMap<Key, Told> {
 impl Table {
     /// Every contract with every address that a row of its own is about.
     fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
-        let rows = self.routes.iter().map(Route::key);
+        let rows = self.routes.iter().map(|it| it.key());
         let permitted = self.permissions.iter().map(|it| (it.contract, it.address));
         let units = self.units.keys().map(|it| (PROCESS_COMPLAINT, it.as_str()));
         let portal = (PROCESS_COMPLAINT_HANDLING, self.platform.portal.as_str());
@@ -153,11 +153,11 @@ impl Table {
         let consumer = self.names.find(consumer);
         for level in levels.filter_map(|it| self.names.find(it)) {
             let Some(contract) = contract else { break };
-            let routes = with_key(&self.routes, Route::key, &(contract, level));
+            let routes = self.routes.with_key(&(contract, level));
             spans.extend(routes.iter().map(|it| it.days));
             if let Some(consumer) = consumer {
                 let key = (contract, level, consumer);
-                let permissions = with_key(&self.permissions, Permission::key, &key);
+                let permissions = self.permissions.with_key(&key);
                 spans.extend(permissions.iter().map(|it| it.days));
             }
         }

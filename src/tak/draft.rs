@@ -3,6 +3,7 @@
 mod system;
 mod unit;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::finding::{Findings, Lines, Place};
 use super::model::{Climb, Delivery, Profile, Rate, Retry, WhenUnknown};
 use super::names::{Name, Names};
 use super::period::Days;
+use super::pieces::{Piece, pieces, plain};
 use super::read::{Fields, Told};
 use super::rows::{Filter, Permission};
 use super::{Generation, Loaded, Source, build, check};
@@ -31,6 +33,8 @@ pub(super) struct Draft {
     pub(super) routes: Vec<RouteDraft>,
     pub(super) permissions: Vec<Permission>,
     pub(super) names: Names,
+    /// The systems and URLs that routes lead to, each text once.
+    targets: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -126,7 +130,7 @@ pub(super) struct RouteDraft {
 
 #[derive(Debug)]
 pub(super) enum TargetDraft {
-    System(Told<Box<str>>),
+    System(Told<Arc<str>>),
     Url(Arc<str>),
 }
 
@@ -181,9 +185,78 @@ impl Draft {
     /// Reads one file; false where it is not TOML.
     pub(super) fn read(&mut self, file: u16, text: &str, found: &mut Findings) -> bool {
         let lines = Lines::of(file, text);
+        let (mark, routes, permissions) = (found.mark(), self.routes.len(), self.permissions.len());
+        if pieces(text).is_some_and(|all| self.read_pieces(&all, &lines, found).is_some()) {
+            return true;
+        }
+        found.back_to(&mark);
+        self.routes.truncate(routes);
+        self.permissions.truncate(permissions);
+        self.read_whole(text, &lines, found)
+    }
+
+    /// Reads a file at once, going on after what is not TOML; false where something is not.
+    pub(super) fn read_whole(
+        &mut self,
+        text: &str,
+        lines: &Lines<'_>,
+        found: &mut Findings,
+    ) -> bool {
         let (table, faults) = DeTable::parse_recoverable(text);
         let before = found.len();
-        let top = Fields::top(table.get_ref(), &lines, !faults.is_empty());
+        let top = Fields::top(table.get_ref(), lines, !faults.is_empty());
+        self.read_top(&top, found);
+        not_toml(&faults, lines, before, found);
+        faults.is_empty()
+    }
+
+    /// Reads a file row by row; `None`, and some rows may have been read, where only the whole file
+    /// tells what it says: it is not TOML, or its tables are not in the order that files mostly have.
+    fn read_pieces(
+        &mut self,
+        all: &[Piece<'_>],
+        lines: &Lines<'_>,
+        found: &mut Findings,
+    ) -> Option<()> {
+        // The head is read last: only rows can be forgotten again.
+        let (head, rows) = all.split_first()?;
+        let top = DeTable::parse(head.text).ok()?;
+        let has_rows =
+            top.get_ref().contains_key("route") || top.get_ref().contains_key("permission");
+        (!has_rows).then_some(())?;
+        for piece in rows {
+            let key = piece.key?;
+            if let Some(row) = plain(piece) {
+                self.read_row(key, lines, &row, piece.start, found);
+                continue;
+            }
+            let table = DeTable::parse(piece.text).ok()?;
+            let table = table.get_ref();
+            (table.len() == 1 && table.contains_key(key)).then_some(())?;
+            self.read_top(&Fields::piece(table, lines, piece.start), found);
+        }
+        self.read_top(&Fields::top(top.get_ref(), lines, false), found);
+        Some(())
+    }
+
+    fn read_row(
+        &mut self,
+        key: &str,
+        lines: &Lines<'_>,
+        row: &DeTable<'_>,
+        start: usize,
+        found: &mut Findings,
+    ) {
+        if key == "route" {
+            let row = self.route(&Fields::row(row, lines, "[[route]]", start), found);
+            self.routes.extend(row);
+        } else {
+            let row = self.permission(&Fields::row(row, lines, "[[permission]]", start), found);
+            self.permissions.extend(row);
+        }
+    }
+
+    fn read_top(&mut self, top: &Fields<'_>, found: &mut Findings) {
         top.only(&TOP, found);
         if let Some(fields) = top.table("platform", "[platform]", found) {
             self.read_platform(&fields, found);
@@ -208,8 +281,6 @@ impl Draft {
             let row = self.permission(&fields, found);
             self.permissions.extend(row);
         }
-        not_toml(&faults, &lines, before, found);
-        faults.is_empty()
     }
 
     fn read_platform(&mut self, fields: &Fields<'_>, f: &mut Findings) {
@@ -240,11 +311,12 @@ impl Draft {
             portal: fields.required_hsa_id("portal", f),
             onward: owned(fields.text("onward", f)),
             tak: owned(fields.text("tak", f)),
-            tak_every: every(fields, f),
+            tak_every: system::every(fields, f),
             delimiter_contracts: lower(fields.texts("delimiter_contracts", f)),
             delimiter_consumers: consumers
                 .iter()
-                .filter_map(|it| consumer("delimiter_consumers", fields.what, it, f))
+                .filter_map(|it| caller_id("delimiter_consumers", fields.what, it, f))
+                .filter_map(|it| HsaId::parse(it).ok())
                 .collect(),
         });
     }
@@ -296,7 +368,7 @@ impl Draft {
             false => Some(Profile::Rivtabp21),
         };
         let days = fields.days(f);
-        let target = target(fields, f);
+        let target = self.target(fields, f);
         Some(RouteDraft {
             place: fields.place,
             contract: self.names.give(contract?),
@@ -311,20 +383,64 @@ impl Draft {
         fields.only(&["consumer", "contract", "logical_address", "from", "to", "filter"], f);
         fields.require("consumer", f);
         let told = fields.text("consumer", f);
-        let consumer = told.and_then(|it| consumer("consumer", fields.what, &it, f));
+        let consumer = told.and_then(|it| caller_id("consumer", fields.what, &it, f));
         let contract = contract(fields, f);
         let address = logical_address(fields, f);
         let days = fields.days(f);
         let filters: Vec<Filter> =
             fields.tables("filter", "filter", f).iter().filter_map(|it| filter(it, f)).collect();
         Some(Permission {
-            consumer: self.names.give(consumer?.as_str()),
+            consumer: self.names.give(consumer?),
             contract: self.names.give(contract?),
             address: self.names.give(address?),
             days: days?,
             place: fields.place,
             filters: (!filters.is_empty()).then(|| filters.into()),
         })
+    }
+
+    fn target(&mut self, fields: &Fields<'_>, f: &mut Findings) -> Option<TargetDraft> {
+        match (fields.has("system"), fields.has("address")) {
+            (true, true) => {
+                f.error(
+                    fields.key_place("address"),
+                    "[[route]] has both \"system\" and \"address\"".to_owned(),
+                    "keep one: a system's own URL is used, or the address given here".to_owned(),
+                );
+                None
+            }
+            (false, false) => {
+                fields.require("system", f);
+                None
+            }
+            (true, false) => {
+                let it = fields.text("system", f)?;
+                Some(TargetDraft::System(it.map(|it| self.kept(it))))
+            }
+            (false, true) => {
+                let it = fields.any_text("address", f)?;
+                if it.value.trim().is_empty() {
+                    f.warn(
+                        it.place,
+                        "the route has no address: calls get VP010".to_owned(),
+                        "give the URL, or name a system that has one".to_owned(),
+                    );
+                    return Some(TargetDraft::Url("".into()));
+                }
+                let url = system::checked_url("address", fields.what, &it, f)?;
+                Some(TargetDraft::Url(self.kept(&url)))
+            }
+        }
+    }
+
+    /// The one copy of a text that many routes have.
+    fn kept(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.targets.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.targets.insert(Arc::clone(&new));
+        new
     }
 }
 
@@ -382,36 +498,6 @@ pub(super) fn is_domain(text: &str) -> bool {
 pub(super) fn is_category(text: &str) -> bool {
     let length = text.chars().count();
     (1..=255).contains(&length) && text.trim() == text && !text.contains(char::is_control)
-}
-
-fn target(fields: &Fields<'_>, f: &mut Findings) -> Option<TargetDraft> {
-    match (fields.has("system"), fields.has("address")) {
-        (true, true) => {
-            f.error(
-                fields.key_place("address"),
-                "[[route]] has both \"system\" and \"address\"".to_owned(),
-                "keep one: a system's own URL is used, or the address given here".to_owned(),
-            );
-            None
-        }
-        (false, false) => {
-            fields.require("system", f);
-            None
-        }
-        (true, false) => fields.text("system", f).map(|it| TargetDraft::System(it.map(Into::into))),
-        (false, true) => {
-            let it = fields.any_text("address", f)?;
-            if it.value.trim().is_empty() {
-                f.warn(
-                    it.place,
-                    "the route has no address: calls get VP010".to_owned(),
-                    "give the URL, or name a system that has one".to_owned(),
-                );
-                return Some(TargetDraft::Url("".into()));
-            }
-            system::checked_url("address", fields.what, &it, f).map(TargetDraft::Url)
-        }
-    }
 }
 
 /// Tells the syntax errors of a file, in place of what they led to on their lines.
@@ -485,8 +571,8 @@ fn logical_address<'t>(fields: &Fields<'t>, f: &mut Findings) -> Option<&'t str>
 }
 
 /// A caller's HSA-id. What a TAK holds was made elsewhere, so its form is not checked in full.
-fn consumer(key: &str, what: &str, it: &Told<&str>, f: &mut Findings) -> Option<HsaId> {
-    match HsaId::parse(it.value) {
+fn caller_id<'t>(key: &str, what: &str, it: &Told<&'t str>, f: &mut Findings) -> Option<&'t str> {
+    match HsaId::visible(it.value) {
         Ok(id) => Some(id),
         Err(why) => {
             f.error(
@@ -505,22 +591,4 @@ fn owned(it: Option<Told<&str>>) -> Option<Told<String>> {
 
 fn lower(texts: Option<Vec<Told<&str>>>) -> Vec<String> {
     texts.unwrap_or_default().iter().map(|it| it.value.trim().to_ascii_lowercase()).collect()
-}
-
-/// How often a live TAK is asked.
-fn every(fields: &Fields<'_>, f: &mut Findings) -> Option<Duration> {
-    let place = fields.key_place("tak_every");
-    if fields.has("tak_every") && !fields.has("tak") {
-        let hint = "add tak = \"...\", the system that gives routes and permissions".to_owned();
-        f.warn(place, "tak_every has no effect without tak".to_owned(), hint);
-    }
-    let wait = fields.wait("tak_every", f)?;
-    if (limits::TAK_FETCH_EVERY_MIN..=limits::TAK_FETCH_EVERY_MAX).contains(&wait) {
-        return Some(wait);
-    }
-    let message = "\"tak_every\" of [platform] is too short or too long".to_owned();
-    let (least, most) = (limits::TAK_FETCH_EVERY_MIN, limits::TAK_FETCH_EVERY_MAX);
-    let (least, most) = (least.as_secs() / 60, most.as_secs() / 3600);
-    f.error(place, message, format!("write {least}min to {most}h, as \"10min\""));
-    None
 }

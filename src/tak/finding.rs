@@ -1,5 +1,6 @@
 //! What is wrong with a routing configuration, and exactly where.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -70,18 +71,36 @@ pub(super) struct Lines<'a> {
     file: u16,
     text: &'a str,
     starts: Vec<usize>,
+    /// The line that was asked for last, from 1: the next one asked for is seldom far.
+    last: Cell<usize>,
 }
+
+/// Lines below the last one that are looked at first.
+const NEAR: usize = 16;
 
 impl<'a> Lines<'a> {
     pub(super) fn of(file: u16, text: &'a str) -> Self {
         let starts =
             std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
-        Self { file, text, starts: starts.collect() }
+        Self { file, text, starts: starts.collect(), last: Cell::new(1) }
+    }
+
+    /// The line of a byte, from 1.
+    fn line(&self, byte: usize) -> usize {
+        let last = self.last.get();
+        let near = self.starts.get(last - 1..).unwrap_or_default();
+        let near = near.get(..NEAR).unwrap_or(near);
+        let line = match near.partition_point(|start| *start <= byte) {
+            count @ 1..NEAR => last - 1 + count,
+            _ => self.starts.partition_point(|start| *start <= byte),
+        };
+        self.last.set(line.max(1));
+        line
     }
 
     /// The place of a byte of the text.
     pub(super) fn place(&self, byte: usize) -> Place {
-        let line = self.starts.partition_point(|start| *start <= byte);
+        let line = self.line(byte);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(start..byte).map_or(0, |it| it.chars().count());
         Place::new(
@@ -99,6 +118,14 @@ pub(super) struct Findings {
     errors: usize,
     left_out: usize,
     files: Vec<Arc<str>>,
+}
+
+/// How far findings had come.
+#[derive(Debug)]
+pub(super) struct Mark {
+    found: usize,
+    errors: usize,
+    left_out: usize,
 }
 
 impl Findings {
@@ -129,6 +156,17 @@ impl Findings {
         let errors = gone.iter().filter(|(_, it, ..)| *it == Severity::Error).count();
         self.errors = self.errors.saturating_sub(errors);
         self.found.extend(kept);
+    }
+
+    /// How far it has come, for [`Self::back_to`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark { found: self.found.len(), errors: self.errors, left_out: self.left_out }
+    }
+
+    /// Forgets everything since the mark.
+    pub(super) fn back_to(&mut self, mark: &Mark) {
+        self.found.truncate(mark.found);
+        (self.errors, self.left_out) = (mark.errors, mark.left_out);
     }
 
     pub(super) fn len(&self) -> usize {

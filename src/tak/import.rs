@@ -39,6 +39,13 @@ use raw::{At, NamesTold, Raw, RawPermission, RawRoute, Spot};
 /// The files that an import writes. Every other file of the folder is the operator's own.
 pub const FILES: [&str; 3] = [SYSTEMS, ROUTES, PERMISSIONS];
 
+/// How many routes and permissions are in a file that an import wrote.
+#[must_use]
+pub fn rows_in(file: &Source) -> usize {
+    let is_row = |it: &&str| ["[[route]]", "[[permission]]"].contains(it);
+    file.text.lines().map(str::trim_end).filter(is_row).count()
+}
+
 const SYSTEMS: &str = "imported-systems.toml";
 /// Where routes go.
 pub const ROUTES: &str = "imported-routes.toml";

@@ -33,6 +33,8 @@ pub(super) struct Fields<'t> {
     /// As an operator writes it, `[[unit]]`.
     pub(super) what: &'static str,
     pub(super) place: Place,
+    /// Where in the file the spans of the table are counted from.
+    base: usize,
     /// The file has syntax errors: what is missing may only have been unreadable.
     broken: bool,
     is_top: bool,
@@ -41,7 +43,28 @@ pub(super) struct Fields<'t> {
 impl<'t> Fields<'t> {
     /// The top of a file.
     pub(super) fn top(table: &'t DeTable<'t>, lines: &'t Lines<'t>, broken: bool) -> Self {
-        Self { table, lines, what: "the file", place: lines.place(0), broken, is_top: true }
+        let place = lines.place(0);
+        Self { table, lines, what: "the file", place, base: 0, broken, is_top: true }
+    }
+
+    /// The top of a whole piece of a file, which begins at `base`.
+    pub(super) fn piece(table: &'t DeTable<'t>, lines: &'t Lines<'t>, base: usize) -> Self {
+        Self { place: lines.place(base), base, ..Self::top(table, lines, false) }
+    }
+
+    /// One row that begins at `start` and has its spans in the file.
+    pub(super) fn row(
+        table: &'t DeTable<'t>,
+        lines: &'t Lines<'t>,
+        what: &'static str,
+        start: usize,
+    ) -> Self {
+        let place = lines.place(start);
+        Self { table, lines, what, place, base: 0, broken: false, is_top: false }
+    }
+
+    fn at(&self, span: std::ops::Range<usize>) -> Place {
+        self.lines.place(self.base.saturating_add(span.start))
     }
 
     /// Finds keys that nobody knows, and the nearest that somebody does.
@@ -57,7 +80,7 @@ impl<'t> Fields<'t> {
                 None if self.broken && self.is_top => continue,
                 None => format!("known here: {}", known.join(", ")),
             };
-            let place = self.lines.place(key.span().start);
+            let place = self.at(key.span());
             found.error(place, format!("{} has no key \"{name}\"", self.what), hint);
         }
     }
@@ -69,12 +92,12 @@ impl<'t> Fields<'t> {
     /// Where the key stands; the table's own place when it is absent.
     pub(super) fn key_place(&self, key: &str) -> Place {
         let found = self.table.get_key_value(key);
-        found.map_or(self.place, |(key, _)| self.lines.place(key.span().start))
+        found.map_or(self.place, |(key, _)| self.at(key.span()))
     }
 
     fn get(&self, key: &str) -> Option<(&'t DeValue<'t>, Place)> {
         let value: &'t Spanned<DeValue<'t>> = self.table.get(key)?;
-        Some((value.get_ref(), self.lines.place(value.span().start)))
+        Some((value.get_ref(), self.at(value.span())))
     }
 
     fn wrong_type(&self, key: &str, at: Place, value: &DeValue<'_>, want: &str, f: &mut Findings) {
@@ -92,9 +115,13 @@ impl<'t> Fields<'t> {
         }
         let fault = if it.value.trim().is_empty() {
             "is empty"
-        } else if it.value.chars().nth(limits::LINE_CHARS_MAX).is_some() {
+        } else if it.value.len() > limits::LINE_CHARS_MAX
+            && it.value.chars().nth(limits::LINE_CHARS_MAX).is_some()
+        {
             "is too long"
-        } else if it.value.chars().any(char::is_control) {
+        } else if !it.value.bytes().all(|it| matches!(it, b' '..=b'~'))
+            && it.value.chars().any(char::is_control)
+        {
             "has control characters in it"
         } else {
             return Some(it);
@@ -177,7 +204,7 @@ impl<'t> Fields<'t> {
         };
         let mut texts = Vec::new();
         for item in items.iter() {
-            let place = self.lines.place(item.span().start);
+            let place = self.at(item.span());
             let item = item.get_ref();
             if let Some(value) = item.as_str() {
                 texts.push(Told { value, place });
@@ -278,7 +305,7 @@ impl<'t> Fields<'t> {
         };
         let mut tables = Vec::with_capacity(items.len());
         for item in items.iter() {
-            let place = self.lines.place(item.span().start);
+            let place = self.at(item.span());
             match item.get_ref().as_table() {
                 Some(table) => tables.push(Self { table, what, place, is_top: false, ..*self }),
                 None => self.wrong_type(key, place, item.get_ref(), what, f),

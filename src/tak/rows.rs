@@ -1,6 +1,10 @@
 //! The rows of a TAK as they are kept and found: routes and permissions.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Deref;
 use std::sync::Arc;
+
+use hashbrown::HashTable;
 
 use super::finding::Place;
 use super::model::{Profile, System};
@@ -35,8 +39,10 @@ impl Target {
     }
 }
 
-impl Route {
-    pub(super) fn key(&self) -> (Name, Name) {
+impl Keyed for Route {
+    type Key = (Name, Name);
+
+    fn key(&self) -> Self::Key {
         (self.contract, self.address)
     }
 }
@@ -63,16 +69,70 @@ pub struct Filter {
     pub categorizations: Vec<String>,
 }
 
-impl Permission {
-    pub(super) fn key(&self) -> (Name, Name, Name) {
+impl Keyed for Permission {
+    type Key = (Name, Name, Name);
+
+    fn key(&self) -> Self::Key {
         (self.contract, self.address, self.consumer)
     }
 }
 
-/// The rows with this key. `rows` must be sorted by it.
-pub(super) fn with_key<'a, T, K: Ord>(rows: &'a [T], key: impl Fn(&T) -> K, wanted: &K) -> &'a [T] {
-    let from = rows.partition_point(|it| key(it) < *wanted);
-    let rest = rows.get(from..).unwrap_or_default();
-    let count = rest.iter().take_while(|it| key(it) == *wanted).count();
-    rest.get(..count).unwrap_or_default()
+/// What rows are looked up by.
+pub(super) trait Keyed {
+    /// Rows that have the same are looked at together.
+    type Key: Copy + Ord + std::hash::Hash;
+    fn key(&self) -> Self::Key;
+}
+
+/// Rows in order of their keys, found by key in one step.
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    rows: Box<[T]>,
+    /// Where the rows of each key begin.
+    starts: HashTable<u32>,
+    hash: RandomState,
+}
+
+impl<T: Keyed> Rows<T> {
+    /// `rows` must be in order of their keys.
+    pub(super) fn new(rows: Vec<T>) -> Self {
+        let hash = RandomState::new();
+        let starts = (0u32..).zip(&rows).zip(std::iter::once(None).chain(rows.iter().map(Some)));
+        let starts = starts.filter(|((_, it), last)| last.map(T::key) != Some(it.key()));
+        let starts: Vec<(u32, u64)> =
+            starts.map(|((at, it), _)| (at, hash.hash_one(it.key()))).collect();
+        let mut table = HashTable::with_capacity(starts.len());
+        // It has room for all of them, and hashes none again.
+        for (at, hash) in starts {
+            table.insert_unique(hash, at, |_| hash);
+        }
+        Self { rows: rows.into(), starts: table, hash }
+    }
+
+    /// The rows with this key.
+    pub(super) fn with_key(&self, wanted: &T::Key) -> &[T] {
+        let rest = |at: &u32| usize::try_from(*at).ok().and_then(|at| self.rows.get(at..));
+        let first = |at: &u32| rest(at).and_then(|it| it.first()).map(T::key);
+        let start = self.starts.find(self.hash.hash_one(wanted), |it| first(it) == Some(*wanted));
+        let rest = start.and_then(rest).unwrap_or_default();
+        let count = rest.iter().take_while(|it| it.key() == *wanted).count();
+        rest.get(..count).unwrap_or_default()
+    }
+}
+
+impl<T> Deref for Rows<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.rows
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Rows<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.iter()
+    }
 }

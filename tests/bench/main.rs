@@ -54,6 +54,15 @@ fn median_ns(rounds: usize, calls: usize, mut work: impl FnMut(usize)) -> f64 {
     times[times.len() / 2]
 }
 
+/// The least time of one call, in nanoseconds, over `rounds` rounds of `calls` calls: what it takes
+/// when nobody else is at work on the machine.
+fn least_ns(rounds: usize, calls: usize, mut work: impl FnMut(usize)) -> f64 {
+    let least = (0..rounds)
+        .map(|round| timed(|| (0..calls).for_each(|at| work(round * calls + at))).0)
+        .min();
+    least.unwrap_or_default().as_nanos() as f64 / calls as f64
+}
+
 /// Resident memory of this process, megabytes.
 fn resident_mb() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -29,6 +29,7 @@ mod overload;
 mod platform;
 mod proxied;
 mod restart;
+mod routing_live;
 mod routing_walk;
 mod schemas;
 mod wsdl;

@@ -181,13 +181,17 @@ impl World {
 
     /// As `klagomal tak fetch`.
     async fn asked(&self) -> Result<Fetched, String> {
+        self.asked_for(false).await
+    }
+
+    async fn asked_for(&self, accept_fewer: bool) -> Result<Fetched, String> {
         let desk = RunningDesk(self.parts());
-        tokio::task::spawn_blocking(move || desk.fetch()).await.unwrap()
+        tokio::task::spawn_blocking(move || desk.fetch(accept_fewer)).await.unwrap()
     }
 
     /// As when it is due.
     async fn due(&self) -> Result<Vec<String>, FailureKind> {
-        fetch(&self.parts(), false).await.map(|it| it.wrote).map_err(|it| it.kind)
+        fetch(&self.parts(), By::Due).await.map(|it| it.wrote).map_err(|it| it.kind)
     }
 
     /// Waits for the fetch at the start.
@@ -295,6 +299,48 @@ async fn what_is_no_answer_changes_nothing_and_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn far_fewer_rows_wait_for_a_person() {
+    let mut world = World::new(both(&["A", "B", "C"])).await;
+    world.begun().await;
+    let (before, text) = (world.generation(), world.text("imported-permissions.toml"));
+    let fewer = [both(&["A"]), [routes(&["A", "B", "C"]), permissions(&["B"])]];
+    for says in fewer {
+        world.say(says);
+        assert_eq!(world.due().await, Err(FailureKind::Fewer));
+        let why = world.asked().await.unwrap_err();
+        assert!(why.contains("--accept-fewer"), "{why}");
+        assert_eq!(
+            (world.generation(), world.text("imported-permissions.toml")),
+            (before.clone(), text.clone())
+        );
+    }
+    let live = world.live();
+    let why = live.last_failure.unwrap().why;
+    assert!(
+        live.failing
+            && why.contains("3 routes where there were 3 and 1 permissions where there were 3"),
+        "{why}"
+    );
+    let status = crate::app::status::status(&world.parts());
+    assert_eq!(status["routing"]["live"]["failed"]["fewer"], 4);
+    // Nothing at all is no answer, whatever was accepted.
+    world.say([routes(&[]), permissions(&[])]);
+    assert!(world.asked_for(true).await.is_err());
+    world.say(both(&["A"]));
+    let fetched = world.asked_for(true).await.unwrap();
+    assert_eq!((fetched.routes, fetched.permissions), (1, 1));
+    assert_ne!(world.generation(), before);
+    // It was accepted once, and is now what is compared with; half of it or more needs nobody.
+    assert!(!world.live().failing);
+    world.say(both(&["A", "B"]));
+    assert!(world.due().await.is_ok());
+    world.say(both(&["B"]));
+    assert!(world.due().await.is_ok());
+    world.stop.cancel();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kind_of_failure_is_new_once_until_a_good_fetch() {
     let mut world = World::new(both(&["A"])).await;
     world.begun().await;
@@ -384,11 +430,11 @@ async fn a_hand_edit_of_what_was_fetched_is_not_overwritten() {
     let routing = world.parts().routing;
     let now = world.made.now();
     let answers = both(&["A"]).map(|(_, text)| Source { name: "x".to_owned(), text });
-    let begun = routing.begin_fetch(true, now).unwrap();
+    let begun = routing.begin_fetch(By::Operator { accept_fewer: false }, now).unwrap();
     routing.pause("rolled back meanwhile", now);
     let kind = routing.take_over(&answers, &begun, now).unwrap_err().kind;
     assert_eq!(kind, FailureKind::Paused);
-    let begun = routing.begin_fetch(true, now).unwrap();
+    let begun = routing.begin_fetch(By::Operator { accept_fewer: false }, now).unwrap();
     fs::write(world.file("imported-routes.toml"), &edited).unwrap();
     let kind = routing.take_over(&answers, &begun, now).unwrap_err().kind;
     assert_eq!(kind, FailureKind::Paused);

@@ -1,5 +1,6 @@
 //! `klagomal tak plan`: what a changed folder would do to the calls that came and the open cases.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ struct Told {
     new: String,
     /// How many days of calls there were.
     days: usize,
+    /// How many calls each configuration decided, by the first twelve characters of its name; under
+    /// the empty one those of before it was recorded.
+    decided_by: BTreeMap<String, u64>,
     #[serde(flatten)]
     plan: Plan,
     /// Calls that had only been counted together.
@@ -79,6 +83,7 @@ impl PlanCommand {
             old: old.generation().full().to_owned(),
             new: new.generation().full().to_owned(),
             days: recorded.days,
+            decided_by: recorded.generations,
             only_counted: recorded.left_out,
             open_cases: open,
             certificates: routing::certificates(&new, &self.base.unwrap_or(above), now),
@@ -105,6 +110,19 @@ impl PlanCommand {
         let open = typed(self.at.get("/routing/open-cases")?)?;
         Ok((old.table, recorded, Some(open)))
     }
+}
+
+/// Which configurations decided the calls, where another than the one in force did.
+fn decided_by(told: &Told, out: &mut dyn Write) -> io::Result<()> {
+    let is_other = |it: &String| !it.is_empty() && !told.old.starts_with(it.as_str());
+    if !told.decided_by.keys().any(is_other) {
+        return Ok(());
+    }
+    let each = told.decided_by.iter().map(|(name, count)| match name.as_str() {
+        "" => format!("{count} by one that was not recorded"),
+        name => format!("{count} by {name}"),
+    });
+    writeln!(out, "\nwere decided: {}", each.collect::<Vec<_>>().join(", "))
 }
 
 fn write(told: &Told, out: &mut dyn Write) -> io::Result<()> {
@@ -134,6 +152,7 @@ fn write(told: &Told, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{count:>9}  {what}")?;
         }
     }
+    decided_by(told, out)?;
     for it in &plan.changed {
         changed(it, out)?;
     }

@@ -69,8 +69,9 @@ pub(super) fn reload(at: &At, out: &mut dyn Write) -> Outcome {
     changed(at, &change, out)
 }
 
-pub(super) fn fetch(at: &At, out: &mut dyn Write) -> Outcome {
-    let fetched: Fetched = typed(at.post("/routing/fetch", &json!({}))?)?;
+pub(super) fn fetch(at: &At, accept_fewer: bool, out: &mut dyn Write) -> Outcome {
+    let body = json!({ "acceptFewer": accept_fewer });
+    let fetched: Fetched = typed(at.post("/routing/fetch", &body)?)?;
     if at.json {
         write_json(&fetched, out)?;
         let refused = fetched.change.refused.is_some();

@@ -57,6 +57,39 @@ fn decisions_are_added_up_over_flushes_and_days() {
 }
 
 #[test]
+fn each_call_names_the_configuration_that_decided_it() {
+    let place = Place::new();
+    let current = place.running();
+    let dir = place.dir.path().join("decisions");
+    let counter = Counter::default();
+    let first = current.get();
+    ask(&first, &counter, PORTAL, "SE0000000000-VC1", now());
+    fs::write(place.file("more.toml"), "# another\n").unwrap();
+    assert!(current.reload(now()).unwrap());
+    let second = current.get();
+    ask(&second, &counter, PORTAL, "SE0000000000-VC1", now());
+    ask(&second, &counter, PORTAL, "SE0000000000-VC1", now());
+    counter.flush(&dir, now()).unwrap();
+    let day = crate::clock::swedish_day(now());
+    let name = |it: &Routing| it.table.generation().to_string();
+    let recorded = read(&dir, 1, day).unwrap();
+    assert_eq!(recorded.generations, [(name(&first), 1), (name(&second), 2)].into());
+    // For a rehearsal they are one call.
+    assert_eq!(addresses(&recorded), [("SE0000000000-VC1", 3)]);
+    // A file of before is read and added to.
+    let file = dir.join(format!("{day}.json"));
+    let text = fs::read_to_string(&file).unwrap();
+    let named = format!(",\"generation\":\"{}\"", name(&first));
+    assert!(text.contains(&named), "{text}");
+    fs::write(&file, text.replace(&named, "")).unwrap();
+    ask(&first, &counter, PORTAL, "SE0000000000-VC1", now());
+    counter.flush(&dir, now()).unwrap();
+    let recorded = read(&dir, 1, day).unwrap();
+    let by = [(String::new(), 1), (name(&first), 1), (name(&second), 2)];
+    assert_eq!(recorded.generations, by.into());
+}
+
+#[test]
 fn somebody_who_tries_addresses_fills_one_key() {
     let place = Place::new();
     let routing = place.running().get();

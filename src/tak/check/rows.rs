@@ -9,7 +9,7 @@ use super::super::finding::{Findings, Place};
 use super::super::model::Profile;
 use super::super::names::Name;
 use super::super::period::Days;
-use super::super::rows::{Permission, with_key};
+use super::super::rows::{Keyed as _, Permission};
 use super::super::values::nearest;
 use super::super::{PROCESS_COMPLAINT, PROCESS_COMPLAINT_HANDLING};
 use super::Systems;
@@ -123,6 +123,8 @@ fn over(what: &str, days: Days, place: Place, today: Date, found: &mut Findings)
 struct Usable<'a> {
     draft: &'a Draft,
     units: BTreeSet<&'a HsaId>,
+    /// What routes are for, in order.
+    routed: Vec<(Name, Name)>,
     standard: Option<Name>,
     complaint: Option<Name>,
     handling: Option<Name>,
@@ -135,6 +137,8 @@ impl<'a> Usable<'a> {
         Self {
             draft,
             units: draft.units.iter().filter_map(|it| Some(&it.hsa_id.as_ref()?.value)).collect(),
+            // As the rows are.
+            routed: draft.routes.iter().map(RouteDraft::key).collect(),
             standard: draft.names.find("*"),
             complaint: draft.names.find(PROCESS_COMPLAINT),
             handling: draft.names.find(PROCESS_COMPLAINT_HANDLING),
@@ -193,7 +197,6 @@ impl<'a> Usable<'a> {
         address: &str,
         standard: bool,
     ) -> Option<(String, String)> {
-        let routes = &self.draft.routes;
         if let Some(hint) = self.unrouted.get(&row.contract) {
             return Some((format!("no route is for {contract}"), hint.clone()));
         }
@@ -202,7 +205,7 @@ impl<'a> Usable<'a> {
             .climbing
             .as_ref()
             .is_some_and(|it| it.routes.applies_to(&contract.to_ascii_lowercase()));
-        let has = |name: Name| !with_key(routes, RouteDraft::key, &(row.contract, name)).is_empty();
+        let has = |name: Name| self.routed.binary_search(&(row.contract, name)).is_ok();
         if standard || climbed || has(row.address) || self.standard.is_some_and(has) {
             return None;
         }

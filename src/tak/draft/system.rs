@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::finding::Findings;
 use super::super::model::{Delivery, Rate, Retry, WhenUnknown};
 use super::super::read::{Fields, Told};
 use super::super::values::{UrlFault, url_fault};
 use super::{SystemDraft, owned};
+use crate::limits;
 
 pub(super) fn system(fields: &Fields<'_>, f: &mut Findings) -> SystemDraft {
     fields.only(
@@ -142,5 +144,23 @@ pub(super) fn checked_url(
         Some(UrlFault::Fragment) => ("has a \"#\" in it", "take out \"#\" and what follows"),
     };
     f.error(it.place, format!("\"{key}\" of {what} {message}: \"{text}\""), hint.to_owned());
+    None
+}
+
+/// How often a live TAK is asked.
+pub(super) fn every(fields: &Fields<'_>, f: &mut Findings) -> Option<Duration> {
+    let place = fields.key_place("tak_every");
+    if fields.has("tak_every") && !fields.has("tak") {
+        let hint = "add tak = \"...\", the system that gives routes and permissions".to_owned();
+        f.warn(place, "tak_every has no effect without tak".to_owned(), hint);
+    }
+    let wait = fields.wait("tak_every", f)?;
+    if (limits::TAK_FETCH_EVERY_MIN..=limits::TAK_FETCH_EVERY_MAX).contains(&wait) {
+        return Some(wait);
+    }
+    let message = "\"tak_every\" of [platform] is too short or too long".to_owned();
+    let (least, most) = (limits::TAK_FETCH_EVERY_MIN, limits::TAK_FETCH_EVERY_MAX);
+    let (least, most) = (least.as_secs() / 60, most.as_secs() / 3600);
+    f.error(place, message, format!("write {least}min to {most}h, as \"10min\""));
     None
 }

@@ -238,7 +238,7 @@ fn of_two_profiles_the_calls_own_is_chosen() {
 #[test]
 fn routes_that_nothing_tells_apart_are_an_error_of_ours() {
     let mut it = forwarding(&[route(CARE, "A", A), open()]);
-    it.routes.push(it.routes[0].clone());
+    it.routes = Rows::new(vec![it.routes[0].clone(), it.routes[0].clone()]);
     let decision = decide(&it, "1177", CARE, "A");
     assert!(decision.trail.iter().all(|it| it.verdict == Verdict::OneOfSeveral));
     let denial = decision.outcome.unwrap_err();

@@ -1,12 +1,17 @@
 //! The same answers as a slow model that is right at a glance, over random tables and questions.
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 
-/// More finds more. A table costs more than a question to it, so many questions are asked of each:
-/// with 1 000 tables more than 100 000 tables and calls together, in a few seconds.
-const CASES: u32 = 1000;
+/// More finds more. With at least [`CALLS`] calls to each, 100 000 calls and more.
+const TABLES: u32 = 4000;
+
+const CALLS: std::ops::Range<usize> = 25..40;
+
+/// Of what asks one table about every day and every call.
+const CASES: u32 = 250;
 
 const ADDRESSES: [&str; 6] = ["SE-A", "SE-B", "SE-C", "SE", "*", "SE-D"];
 const CONTRACTS: [&str; 2] = [CARE, PING];
@@ -136,7 +141,7 @@ fn url(it: &Row) -> String {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    let days = (1i8..=4, 0i8..=3);
+    let days = (1i8..=4, 0i8..=6);
     (0..2usize, 0..2usize, 0..ADDRESSES.len(), days, any::<bool>()).prop_map(
         |(caller, contract, address, (from, length), old)| Row {
             caller,
@@ -202,56 +207,74 @@ fn explained_as_decided(
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+fn models() -> impl Strategy<Value = Model> {
+    let rows = || prop::collection::vec(row(), 4..24);
+    (rows(), rows(), any::<(bool, bool)>()).prop_map(|(routes, permissions, climbs)| Model {
+        routes: without_overlaps(routes),
+        permissions,
+        climb_routes: climbs.0,
+        climb_permissions: climbs.1,
+    })
+}
 
-    #[test]
-    fn a_table_answers_as_the_model_does(
-        routes in prop::collection::vec(row(), 0..12),
-        permissions in prop::collection::vec(row(), 0..12),
-        climbs in any::<(bool, bool)>(),
-        questions in prop::collection::vec((0..2usize, 0..2usize, address(), any::<bool>(), 1i8..=8), 80..130),
-    ) {
-        let model = Model {
-            routes: without_overlaps(routes),
-            permissions,
-            climb_routes: climbs.0,
-            climb_permissions: climbs.1,
-        };
+type Asked = (usize, usize, String, bool, i8);
+
+/// Asks a table, and gives what the model says too.
+fn asked_both(table: &Table, model: &Model, asked: &Asked) -> Result<String, TestCaseError> {
+    let (caller, contract, address, old, day) = asked;
+    let (caller, contract) = (CALLERS[*caller], CONTRACTS[*contract]);
+    let question = Question {
+        caller: &id(caller),
+        contract: &Contract(contract.to_owned()),
+        address,
+        profile: if *old { Profile::Rivtabp20 } else { Profile::Rivtabp21 },
+        at: at(&format!("2026-05-{day:02}T12:00:00Z")),
+    };
+    let decision = table.decide(&question);
+    let expected = model.answer(caller, contract, address, *old, *day);
+    prop_assert_eq!(said(&decision), &*expected, "{:?} {:#?}", address, decision.trail);
+    // A trail that ends well names a row that won for the route and one for the permission.
+    let won = |stage| {
+        let is_it = |it: &Step| it.stage == stage && it.verdict == Verdict::Won && it.row.is_some();
+        decision.trail.iter().any(is_it)
+    };
+    prop_assert!(decision.outcome.is_err() || (won(Stage::Route) && won(Stage::Permission)));
+    explained_as_decided(table, &question, &decision)?;
+    // What decided, for the count of what was met.
+    let by = decision.trail.iter().rfind(|it| it.verdict == Verdict::Won).map(|it| it.via);
+    Ok(if decision.outcome.is_ok() { format!("{by:?}") } else { expected })
+}
+
+#[test]
+fn a_table_answers_as_the_model_does() {
+    let question = (0..2usize, 0..2usize, address(), any::<bool>(), 1i8..=8);
+    let cases = (models(), prop::collection::vec(question, CALLS));
+    let met = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
+    let config =
+        ProptestConfig { cases: TABLES, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&cases, |(model, calls)| {
         let parents = PARENTS.iter().map(|(child, parent)| (id(child), id(parent))).collect();
         let loaded = load(&model.text());
         prop_assert!(loaded.table.is_some(), "{:#?}", loaded.findings);
         let table = loaded.table.unwrap().with_hierarchy(Hierarchy::new(parents));
-        for (caller, contract, address, old, day) in questions {
-            let (caller, contract) = (CALLERS[caller], CONTRACTS[contract]);
-            let decision = table.decide(&Question {
-                caller: &id(caller),
-                contract: &Contract(contract.to_owned()),
-                address: &address,
-                profile: if old { Profile::Rivtabp20 } else { Profile::Rivtabp21 },
-                at: at(&format!("2026-05-{day:02}T12:00:00Z")),
-            });
-            let expected = model.answer(caller, contract, &address, old, day);
-            prop_assert_eq!(said(&decision), expected, "{:?} {:#?}", address, decision.trail);
-            // A trail that ends well names a row that won for the route and one for the permission.
-            if decision.outcome.is_ok() {
-                let won = |stage| decision.trail.iter().any(|it| it.stage == stage && it.verdict == Verdict::Won && it.row.is_some());
-                prop_assert!(won(Stage::Route) && won(Stage::Permission));
-            }
-            explained_as_decided(&table, &Question {
-                caller: &id(caller),
-                contract: &Contract(contract.to_owned()),
-                address: &address,
-                profile: if old { Profile::Rivtabp20 } else { Profile::Rivtabp21 },
-                at: at(&format!("2026-05-{day:02}T12:00:00Z")),
-            }, &decision)?;
+        for asked in &calls {
+            let what = asked_both(&table, &model, asked)?;
+            *met.borrow_mut().entry(what).or_default() += 1;
         }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let met = met.into_inner();
+    assert!(met.values().sum::<u32>() >= 100_000, "{met:?}");
+    // By every road, and to every end that such tables have.
+    let ways = ["Some(Asked)", "Some(Token)", "Some(Parent)", "Some(Standard)"];
+    for what in ways.into_iter().chain(["VP003", "VP004", "VP007"]) {
+        assert!(met.get(what).is_some_and(|it| *it > 500), "{what}: {met:?}");
     }
-
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES / 4, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_unit_is_accepted_exactly_when_every_day_to_come_has_one_method(
