@@ -89,8 +89,9 @@ pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// which common servers close theirs, so that a call seldom meets a connection just being closed.
 pub const PRODUCER_IDLE_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// Unused connections kept to one producer.
-pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
+/// Unused connections kept to one producer: as many as it may have calls, as each one that is closed
+/// too early costs both sides a handshake, which is dearer than ten calls.
+pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = PRODUCER_CALLS_MAX;
 
 /// The settings file. The example with all its comments is about 5 KB.
 pub const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
