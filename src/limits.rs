@@ -155,6 +155,9 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What is buffered of one connection, each way.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
+/// What is read of a TLS connection at once while much is coming; four of the largest records.
+pub const READ_AHEAD_BYTES: usize = 64 * 1024;
+
 /// A peer that takes nothing of what we write for this long is gone.
 pub const WRITE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 

@@ -27,7 +27,7 @@ use super::connection::{Connection, Overdue, PeerState};
 use super::io::{Answered, Told};
 use super::{Service, Settings};
 use crate::limits;
-use crate::tls::{HandshakeFault, Reason, ServerTls};
+use crate::tls::{HandshakeFault, ReadAhead, Reason, ServerTls};
 
 /// How a door closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,7 +313,7 @@ pub(super) async fn secure(
     mut stream: TcpStream,
     tls: &ServerTls,
     time: Duration,
-) -> Result<(TlsStream<TcpStream>, u64), HandshakeFault> {
+) -> Result<(TlsStream<ReadAhead<TcpStream>>, u64), HandshakeFault> {
     let accepting = tls.accepting();
     let handshake = async {
         if let Some(reason) = not_tls(&stream).await {
@@ -323,7 +323,7 @@ pub(super) async fn secure(
             return Err(HandshakeFault::plain(reason));
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(accepting.config);
-        acceptor.accept(stream).await.map_err(|error| HandshakeFault::read(&error))
+        acceptor.accept(ReadAhead::new(stream)).await.map_err(|error| HandshakeFault::read(&error))
     };
     match timeout(time, handshake).await {
         Ok(outcome) => outcome.map(|stream| (stream, accepting.generation)),
