@@ -179,7 +179,8 @@ impl<S: Service> Door<S> {
         let (door, of) = (Arc::clone(&self), Arc::clone(&connection));
         let service = service_fn(move |request| {
             let (door, of) = (Arc::clone(&door), Arc::clone(&of));
-            async move { Ok::<_, Infallible>(door.request(of, request).await) }
+            // The library keeps room for this in every connection, also in those that wait.
+            Box::pin(async move { Ok::<_, Infallible>(door.request(of, request).await) })
         });
         let settings = &self.settings;
         let http = http1::Builder::new()
