@@ -32,9 +32,6 @@ use process::Process;
 /// Connections at once, kept alive or new.
 const CONNECTIONS: usize = 64;
 
-/// Kept-alive connections that do nothing, for the memory of each.
-const IDLE: usize = 1000;
-
 #[derive(Debug, Parser)]
 #[command(about = "Drives proxies in turn; use tests/bench/forward.sh")]
 struct Arguments {
@@ -47,9 +44,9 @@ struct Arguments {
     /// Measurements of each kind; the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Only these kinds ("4 KB", "new", ...).
+    /// Measure the memory of so many connections that do nothing instead.
     #[arg(long)]
-    only: Vec<String>,
+    idle: Option<usize>,
     /// The proxies, klagomal first.
     #[arg(value_name = "NAME=ADDRESS=PID", required = true)]
     proxies: Vec<Proxy>,
@@ -79,6 +76,9 @@ impl FromStr for Proxy {
     }
 }
 
+/// By the proxy's name.
+type Rounds = BTreeMap<String, Vec<Found>>;
+
 /// What one measurement found.
 #[derive(Debug, Clone, Copy, Default)]
 struct Found {
@@ -100,33 +100,49 @@ async fn run(arguments: &Arguments) {
     for proxy in &arguments.proxies {
         println!("{:<9} {}", proxy.name, caller.agreed(proxy.address).await);
     }
-    let wanted = |name: &str| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| name.contains(only.as_str()))
-    };
-    if wanted("idle") {
-        idle(&caller, &arguments.proxies).await;
+    if let Some(count) = arguments.idle {
+        return idle(&caller, &arguments.proxies, count).await;
     }
     let time = Duration::from_secs_f64(arguments.seconds);
+    let mut all = Vec::new();
     for envelope in [Envelope::small(), Envelope::large()] {
-        for (kept, how) in [(true, "keep-alive"), (false, "new connections")] {
-            let name = format!("{}, {how}", envelope.name);
-            if wanted(&name) {
-                let course = Course { envelope: envelope.clone(), kept, time };
-                let found = rounds(&caller, &arguments.proxies, &course, arguments.rounds).await;
-                show(&name, &arguments.proxies, &found);
-            }
+        for kept in [true, false] {
+            let how = if kept { "keep-alive" } else { "new connections" };
+            let course = Course { envelope: envelope.clone(), kept, time };
+            let found = rounds(&caller, &arguments.proxies, &course, arguments.rounds).await;
+            show(&format!("{}, {how}", envelope.name), &arguments.proxies, &found);
+            all.push((kept, found));
         }
     }
+    judge(&all);
+}
+
+/// Whether klagomal is where it is to be. The worse of the two sizes counts.
+fn judge(all: &[(bool, Rounds)]) {
+    let beside = |name: &str, found: &Rounds| cpu(found, name) / cpu(found, "klagomal");
+    let nginx = |wanted: bool| {
+        let of = all.iter().filter(|(kept, _)| *kept == wanted);
+        of.map(|(_, found)| beside("nginx", found)).fold(f64::MAX, f64::min)
+    };
+    let haproxy = all.iter().map(|(_, found)| 1.0 / beside("haproxy", found)).fold(0.0, f64::max);
+    let resident = |(_, found): &(bool, Rounds)| middle(found, "klagomal", |it| it.resident_mb);
+    let resident = all.iter().map(resident).fold(0.0, f64::max);
+    println!("\nklagomal");
+    let (kept, new) = (nginx(true), nginx(false));
+    told("requests per CPU second beside nginx, keep-alive", kept, "at least 1.0", kept >= 1.0);
+    told("requests per CPU second beside nginx, new connections", new, "at least 1.3", new >= 1.3);
+    told("CPU beside HAProxy", haproxy, "at most 1.2", haproxy <= 1.2);
+    told("resident memory with 64 connections, MB", resident, "at most 40", resident <= 40.0);
+}
+
+fn told(what: &str, found: f64, target: &str, met: bool) {
+    let met = if met { "met" } else { "NOT met" };
+    println!("  {what:<54} {found:>6.2}  target {target:<13} {met}");
 }
 
 /// Every proxy in turn, again and again: what else the machine does meets all of them.
-async fn rounds(
-    caller: &Caller,
-    proxies: &[Proxy],
-    course: &Course,
-    rounds: usize,
-) -> BTreeMap<String, Vec<Found>> {
-    let mut found: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+async fn rounds(caller: &Caller, proxies: &[Proxy], course: &Course, rounds: usize) -> Rounds {
+    let mut found = Rounds::new();
     for proxy in proxies {
         let warm = Course { time: course.time / 5, ..course.clone() };
         caller.drive(proxy.address, CONNECTIONS, &warm).await;
@@ -151,55 +167,59 @@ async fn rounds(
     found
 }
 
-fn show(name: &str, proxies: &[Proxy], found: &BTreeMap<String, Vec<Found>>) {
+fn show(name: &str, proxies: &[Proxy], found: &Rounds) {
     println!("\n{name}, {CONNECTIONS} at once");
     println!(
-        "  {:<9} {:>10} {:>12} {:>9} {:>9} {:>11} {:>16} {:>14}",
-        "", "requests/s", "CPU us/req", "p50 us", "p99 us", "resident MB", "its CPU/klagomal", "spread of CPU"
+        "  {:<9} {:>10} {:>10} {:>8} {:>8} {:>11} {:>14} {:>12}",
+        "",
+        "requests/s",
+        "CPU us/req",
+        "p50 us",
+        "p99 us",
+        "resident MB",
+        "CPU / klagomal",
+        "CPU, spread"
     );
-    let middle = |proxy: &Proxy, of: fn(&Found) -> f64| median(found[&proxy.name].iter().map(of));
-    let own = middle(&proxies[0], |it| it.cpu_us);
-    for proxy in proxies {
-        let cpu = found[&proxy.name].iter().map(|it| it.cpu_us);
-        let (least, most) = (cpu.clone().fold(f64::MAX, f64::min), cpu.fold(0.0, f64::max));
+    for Proxy { name, .. } in proxies {
+        let each = found[name].iter().map(|it| it.cpu_us);
+        let (least, most) = (each.clone().fold(f64::MAX, f64::min), each.fold(0.0, f64::max));
         println!(
-            "  {:<9} {:>10.0} {:>12.1} {:>9.0} {:>9.0} {:>11.1} {:>16.2} {:>14}",
-            proxy.name,
-            middle(proxy, |it| it.per_second),
-            middle(proxy, |it| it.cpu_us),
-            middle(proxy, |it| it.p50_us),
-            middle(proxy, |it| it.p99_us),
-            middle(proxy, |it| it.resident_mb),
-            middle(proxy, |it| it.cpu_us) / own,
+            "  {:<9} {:>10.0} {:>10.1} {:>8.0} {:>8.0} {:>11.1} {:>14.2} {:>12}",
+            name,
+            middle(found, name, |it| it.per_second),
+            cpu(found, name),
+            middle(found, name, |it| it.p50_us),
+            middle(found, name, |it| it.p99_us),
+            middle(found, name, |it| it.resident_mb),
+            cpu(found, name) / cpu(found, &proxies[0].name),
             format!("{least:.0}-{most:.0}"),
         );
     }
 }
 
-/// The memory of connections that have made one call and are kept.
-async fn idle(caller: &Caller, proxies: &[Proxy]) {
-    println!("\n{IDLE} idle connections, one call made on each");
-    for proxy in proxies {
-        let envelope = Envelope::small();
-        let few = caller.open(proxy.address, CONNECTIONS, &envelope).await;
-        drop(few);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let before = proxy.process.resident_kb();
-        let held = caller.open(proxy.address, IDLE, &envelope).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let after = proxy.process.resident_kb();
-        println!(
-            "  {:<9} {:>6.1} MB before, {:>6.1} MB with them, {:>6.1} KB each",
-            proxy.name,
-            before / 1024.0,
-            after / 1024.0,
-            (after - before) / held.len() as f64
-        );
-    }
+fn cpu(found: &Rounds, name: &str) -> f64 {
+    middle(found, name, |it| it.cpu_us)
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
+fn middle(found: &Rounds, name: &str, of: fn(&Found) -> f64) -> f64 {
+    let mut values: Vec<f64> = found[name].iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The memory of connections that have made one call and are kept. Only a process that has not been
+/// under load shows it: a later one has memory to spare.
+async fn idle(caller: &Caller, proxies: &[Proxy], count: usize) {
+    println!("\n{count} idle connections, one call made on each");
+    for Proxy { name, address, process } in proxies {
+        let envelope = Envelope::small();
+        drop(caller.open(*address, CONNECTIONS, &envelope).await);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = process.resident_kb();
+        let held = caller.open(*address, count, &envelope).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = process.resident_kb();
+        let each = (after - before) / held.len() as f64;
+        told(&format!("{name}, KB for each idle connection"), each, "at most 20", each <= 20.0);
+    }
 }

@@ -11,17 +11,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 seconds=5 rounds=7
 port=${KLAGOMAL_BENCH_PORT:-18440} # this and the two after it
-extra=()
+idle=1000
 build=(cargo bench --locked --bench forward --no-run)
 while [ $# -gt 0 ]; do
     case $1 in
     --smoke) # with what `cargo test` has built
-        seconds=0.3 rounds=1 build=(cargo test --locked --bench forward --no-run) ;;
+        seconds=0.3 rounds=1 idle=50 build=(cargo test --locked --bench forward --no-run) ;;
     --seconds) seconds=$2 && shift ;;
     --rounds) rounds=$2 && shift ;;
-    --only) extra+=(--only "$2") && shift ;;
     *)
-        printf 'usage: %s [--smoke] [--seconds S] [--rounds N] [--only KIND]\n' "$0" >&2
+        printf 'usage: %s [--smoke] [--seconds S] [--rounds N]\n' "$0" >&2
         exit 2
         ;;
     esac
@@ -224,29 +223,38 @@ listens() { # NAME PORT
     exit 1
 }
 
+proxies() { # starts them afresh; what the driver is told of them to $proxies
+    local address="" nginx haproxy
+    start nginx "${on_proxy_core[@]}" nginx -e "$dir/nginx.err" -c "$dir/nginx.conf"
+    nginx=$pid
+    start haproxy "${on_proxy_core[@]}" haproxy -db -f "$dir/haproxy.conf"
+    haproxy=$pid
+    start klagomal "${on_proxy_core[@]}" "$target/klagomal" serve --settings "$dir/klagomal.toml"
+    listens nginx "$((port + 1))"
+    listens haproxy "$((port + 2))"
+    for _ in $(seq 100); do
+        address=$(sed -n 's/^https //p' "$dir/klagomal.out")
+        if [ -n "$address" ]; then break; fi
+        sleep 0.1
+    done
+    listens klagomal "${address##*:}"
+    proxies=("klagomal=$address=$pid" "nginx=127.0.0.1:$((port + 1))=$nginx"
+        "haproxy=127.0.0.1:$((port + 2))=$haproxy")
+}
+ends() { # PID...
+    kill "$@"
+    wait "$@" || true # HAProxy tells the signal
+}
+
 start producer "${on_other_core[@]}" nginx -e "$dir/producer.err" -c "$dir/producer.conf"
 listens producer "$port"
-start nginx "${on_proxy_core[@]}" nginx -e "$dir/nginx.err" -c "$dir/nginx.conf"
-listens nginx "$((port + 1))"
-nginx=$pid
-start haproxy "${on_proxy_core[@]}" haproxy -db -f "$dir/haproxy.conf"
-listens haproxy "$((port + 2))"
-haproxy=$pid
-start klagomal "${on_proxy_core[@]}" "$target/klagomal" serve --settings "$dir/klagomal.toml"
-klagomal=$pid
-for _ in $(seq 100); do
-    address=$(sed -n 's/^https //p' "$dir/klagomal.out")
-    if [ -n "$address" ]; then break; fi
-    sleep 0.1
-done
-listens klagomal "${address##*:}"
-
 printf '%s, %s, %s\n' "$("$target/klagomal" --version)" "$(nginx -v 2>&1 | sed 's/.*: //')" \
     "$(haproxy -v | sed -n 's/^\(HAProxy version [^ ]*\).*/\1/p')"
-"${on_other_core[@]}" "$driver" --certs "$certs" --seconds "$seconds" --rounds "$rounds" "${extra[@]}" \
-    "klagomal=$address=$klagomal" "nginx=127.0.0.1:$((port + 1))=$nginx" \
-    "haproxy=127.0.0.1:$((port + 2))=$haproxy"
-for name in klagomal nginx haproxy; do
-    case $name in klagomal) log=$dir/klagomal.err ;; nginx) log=$dir/nginx.log ;; haproxy) log=$dir/haproxy.out ;; esac
-    printf '%s wrote %s log lines\n' "$name" "$(wc -l <"$log")"
-done
+proxies
+"${on_other_core[@]}" "$driver" --certs "$certs" --idle "$idle" "${proxies[@]}"
+ends "${pids[@]:1}"
+pids=("${pids[0]}")
+proxies
+"${on_other_core[@]}" "$driver" --certs "$certs" --seconds "$seconds" --rounds "$rounds" "${proxies[@]}"
+printf '\nlog lines: klagomal %s, nginx %s, haproxy %s\n' "$(wc -l <"$dir/klagomal.err")" \
+    "$(wc -l <"$dir/nginx.log")" "$(wc -l <"$dir/haproxy.out")"

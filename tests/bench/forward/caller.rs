@@ -144,7 +144,12 @@ impl Caller {
     }
 
     /// Calls on `connections` at once until the time is over.
-    pub(super) async fn drive(&self, to: SocketAddr, connections: usize, course: &Course) -> Driven {
+    pub(super) async fn drive(
+        &self,
+        to: SocketAddr,
+        connections: usize,
+        course: &Course,
+    ) -> Driven {
         let call: Rc<[u8]> = course.envelope.call(course.kept).into();
         let (kept, bytes) = (course.kept, course.envelope.bytes);
         let begun = Instant::now();
@@ -163,7 +168,8 @@ impl Caller {
                             Some(open) => open,
                             None => caller.connect(to).await,
                         };
-                        let done = tokio::time::timeout(PATIENCE, open.exchange(&call, bytes)).await;
+                        let done =
+                            tokio::time::timeout(PATIENCE, open.exchange(&call, bytes)).await;
                         done.expect("an answer in time");
                         latencies.push(start.elapsed());
                         connection = kept.then_some(open);
