@@ -213,7 +213,7 @@ async fn idle(caller: &Caller, proxies: &[Proxy], count: usize) {
     println!("\n{count} idle connections, one call made on each");
     for Proxy { name, address, process } in proxies {
         let envelope = Envelope::small();
-        drop(caller.open(*address, CONNECTIONS, &envelope).await);
+        drop(caller.open(*address, 1, &envelope).await);
         tokio::time::sleep(Duration::from_secs(1)).await;
         let before = process.resident_kb();
         let held = caller.open(*address, count, &envelope).await;
