@@ -130,8 +130,9 @@ pub const ROUTING_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// which common servers close theirs, so that a call seldom meets a connection just being closed.
 pub const PRODUCER_IDLE_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// Unused connections kept to one producer.
-pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = 16;
+/// Unused connections kept to one producer: as many as it may have calls, as each one that is closed
+/// too early costs both sides a handshake, which is dearer than ten calls.
+pub const PRODUCER_IDLE_CONNECTIONS_MAX: usize = PRODUCER_CALLS_MAX;
 
 /// The settings file. The example with all its comments is about 5 KB.
 pub const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
@@ -194,6 +195,9 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What is buffered of one connection, each way.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// What is read of a TLS connection at once while much is coming; four of the largest records.
+pub const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// A peer that takes nothing of what we write for this long is gone.
 pub const WRITE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);

@@ -33,6 +33,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::limits;
 use crate::listen::Body;
+use crate::tls::ReadAhead;
 
 pub use address::{Address, AddressError};
 pub use answer::Answer;
@@ -166,6 +167,7 @@ impl Pool {
         let tls = self.tls.as_ref().ok_or(Trouble::NoTls)?;
         let name = ServerName::try_from(origin.host.clone())
             .map_err(|_| Trouble::Tls("the address has no host name that TLS can verify".into()))?;
+        let stream = ReadAhead::new(stream);
         match timeout(self.settings.handshake_time, tls.connect(name, stream)).await {
             Ok(Ok(stream)) => speak(stream).await,
             Ok(Err(error)) => Err(Trouble::handshake(&error)),

@@ -16,6 +16,7 @@
 //!   [`Settings::list_grace`]; after that every caller under it is refused. A missed fetch at night
 //!   must not shut the door before anybody is at work; an older list says too little. Zero is strict.
 
+mod ahead;
 mod client;
 mod fault;
 mod files;
@@ -37,6 +38,7 @@ use rustls::crypto::CryptoProvider;
 use crate::clock::Clock;
 use crate::limits;
 
+pub use ahead::ReadAhead;
 pub use client::ClientTls;
 pub use fault::{HandshakeFault, Reason};
 pub use files::expiries_in;

@@ -1,6 +1,6 @@
 //! Following the routing folder: a change, or a look now and then, and it is read when it is quiet.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -25,11 +25,7 @@ pub(super) async fn follow_routing(parts: Parts, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            () = wake.notified() => {
-                quiet(&wake).await;
-                // The folder may be another one under the same name.
-                watch = watcher(&folder, &wake);
-            }
+            () = wake.notified() => quiet(&wake).await,
             () = sleep(limits::ROUTING_POLL) => {}
         }
         let found = routing::fingerprint(&folder);
@@ -37,6 +33,8 @@ pub(super) async fn follow_routing(parts: Parts, stop: CancellationToken) {
             continue;
         }
         print = found;
+        // The folder may be another one under the same name.
+        watch = watcher(&folder, &wake);
         let parts = parts.clone();
         let read = tokio::task::spawn_blocking(move || {
             let before = parts.routing.refused();
@@ -64,7 +62,8 @@ async fn quiet(wake: &Notify) {
     }
 }
 
-/// Watches the folder, its code lists, and the folder above, where it is exchanged by renaming.
+/// Watches the folder and its code lists. Not the folder above: a log file there would wake us at
+/// each line. What is exchanged by renaming is found at the next look.
 fn watcher(folder: &Path, wake: &Arc<Notify>) -> Option<RecommendedWatcher> {
     let wake = Arc::clone(wake);
     let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -74,10 +73,8 @@ fn watcher(folder: &Path, wake: &Arc<Notify>) -> Option<RecommendedWatcher> {
         }
     });
     let mut watcher = made.ok()?;
-    let above = folder.parent().filter(|it| !it.as_os_str().is_empty());
-    let above = above.map_or_else(|| PathBuf::from("."), Path::to_owned);
     // What cannot be watched is polled.
-    for place in [folder.to_owned(), folder.join(Source::CODE_LISTS), above] {
+    for place in [folder.to_owned(), folder.join(Source::CODE_LISTS)] {
         if let Err(error) = watcher.watch(&place, RecursiveMode::NonRecursive) {
             tracing::debug!(place = %place.display(), %error, "not watched");
         }

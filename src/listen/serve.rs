@@ -30,7 +30,7 @@ use super::leave::Leave;
 use super::shares::{Full, Place, Shares};
 use super::{Service, Settings};
 use crate::limits;
-use crate::tls::{HandshakeFault, Reason, ServerTls};
+use crate::tls::{HandshakeFault, ReadAhead, Reason, ServerTls};
 
 /// How a door closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,7 +285,8 @@ impl<S: Service> Door<S> {
         let (door, of) = (Arc::clone(&self), Arc::clone(&connection));
         let service = service_fn(move |request| {
             let (door, of) = (Arc::clone(&door), Arc::clone(&of));
-            async move { Ok::<_, Infallible>(door.request(of, request).await) }
+            // The library keeps room for this in every connection, also in those that wait.
+            Box::pin(async move { Ok::<_, Infallible>(door.request(of, request).await) })
         });
         let settings = &self.settings;
         let http = http1::Builder::new()
@@ -431,7 +432,7 @@ pub(super) async fn secure(
     mut stream: TcpStream,
     tls: &ServerTls,
     time: Duration,
-) -> Result<(TlsStream<TcpStream>, u64), HandshakeFault> {
+) -> Result<(TlsStream<ReadAhead<TcpStream>>, u64), HandshakeFault> {
     let accepting = tls.accepting();
     let handshake = async {
         if let Some(reason) = not_tls(&stream).await {
@@ -441,7 +442,7 @@ pub(super) async fn secure(
             return Err(HandshakeFault::plain(reason));
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(accepting.config);
-        acceptor.accept(stream).await.map_err(|error| HandshakeFault::read(&error))
+        acceptor.accept(ReadAhead::new(stream)).await.map_err(|error| HandshakeFault::read(&error))
     };
     match timeout(time, handshake).await {
         Ok(outcome) => outcome.map(|stream| (stream, accepting.generation)),
