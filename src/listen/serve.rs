@@ -240,7 +240,7 @@ impl<S: Service> Door<S> {
         stream: TcpStream,
         remote: SocketAddr,
         tls: &ServerTls,
-    ) -> Result<Option<(TlsStream<TcpStream>, u64)>, HandshakeFault> {
+    ) -> Result<Option<(TlsStream<ReadAhead<TcpStream>>, u64)>, HandshakeFault> {
         let deadline = Instant::now() + self.settings.handshake_time;
         let quiet = async {
             self.leave.shutting().await;
