@@ -194,11 +194,13 @@ impl Prepared {
         let Self { config, base, clock, routing, content, tls } = self;
         let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
         routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
-        let held = restore::first_start(&cases, &config.store.dir).await;
-        if let Some(held) = held.map_err(StartError::Restored)? {
+        let first = restore::first_start(&cases, &config.store.dir).await;
+        if let Some(first) = first.map_err(StartError::Restored)? {
             tracing::warn!(
-                held,
-                "the store was restored: letters to the inbox are held; decide about each one"
+                held = first.held,
+                numbers_skipped = first.numbers_skipped,
+                "the store was restored: decide about each letter to the inbox that is held; \
+                 registration numbers are left out, so that none is given twice"
             );
         }
         let outbound = config.outbound.clone();

@@ -27,11 +27,12 @@ use crate::complaint::message::{
 };
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
+use crate::limits;
 use crate::soap::Original;
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, SubmitError, Transaction};
 use query::JobError;
-use record::{RECORD_VERSION, Receipt, Record};
+use record::{RECORD_VERSION, Receipt, Record, StoreEvent, StoreRecord};
 
 /// The store, and what the domain makes of it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -265,6 +266,24 @@ impl Cases {
         .await
     }
 
+    /// Notes that the store was made of the backup of `backup`, and leaves out the registration
+    /// numbers that the one backed up may have given since. Gives how many.
+    ///
+    /// # Errors
+    /// When it could not be committed.
+    pub async fn note_restored(&self, backup: Timestamp) -> Result<u64, SubmitError<JobError>> {
+        self.engine
+            .submit(move |transaction: &mut Transaction<'_>| {
+                let at = transaction.now();
+                let numbers_skipped = numbers_since(backup, at);
+                let store = StoreEvent::Restored { backup, numbers_skipped };
+                let record = StoreRecord { v: RECORD_VERSION, at, store };
+                query::append_store_in(transaction, &record)?;
+                Ok(numbers_skipped)
+            })
+            .await
+    }
+
     async fn commit<F>(&self, job: F) -> Result<Accepted, NotAccepted>
     where
         F: FnOnce(&mut Transaction<'_>) -> Result<Committed, Failure> + Send + 'static,
@@ -351,11 +370,18 @@ fn repeated(
     Ok(Some(Committed { accepted, owed: Vec::new() }))
 }
 
+/// More registration numbers than any gateway gave between two moments. The time counts, so that two
+/// stores made of one backup, one after the other, leave out different ones.
+fn numbers_since(backup: Timestamp, now: Timestamp) -> u64 {
+    let seconds = u64::try_from(now.duration_since(backup).as_secs()).unwrap_or(0);
+    limits::RESTORE_NUMBERS_SKIPPED.saturating_add(seconds)
+}
+
 /// A number that no case has. The count is behind the ordinals where a record is damaged.
 fn next_number(transaction: &mut Transaction<'_>) -> Result<RegistrationNumber, Failure> {
-    let mut ordinal = query::cases_in(transaction)?;
+    let mut ordinal = query::numbers_in(transaction)?;
     loop {
-        ordinal += 1;
+        ordinal = ordinal.saturating_add(1);
         let number = RegistrationNumber::of_ordinal(ordinal);
         if query::read_in::<Ii>(transaction, &key::number(number.as_str()))?.is_none() {
             return Ok(number);

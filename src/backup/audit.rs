@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::manifest::Head;
 use super::{BackupError, tree};
-use crate::cases::record::{Record, RecordError};
+use crate::cases::record::{Payload, Record, RecordError};
 use crate::complaint::event::{Debt, Event};
 use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
@@ -216,8 +216,9 @@ impl<'a> Audit<'a> {
             Sight::Damage { damage, bytes } => self.damage(&damage, bytes),
             Sight::Record { position, hash, payload } => {
                 self.compare(position.seq, &hash);
-                match Record::read(payload) {
-                    Ok(record) => {
+                match Payload::read(payload) {
+                    Ok(Payload::Store(_)) => {}
+                    Ok(Payload::Case(record)) => {
                         self.concern(position.seq, &record);
                         if let Err(error) = self.files_of(position, &record) {
                             self.error = Some(error);
@@ -416,7 +417,8 @@ impl<'a> Audit<'a> {
         }
         let seen = check(disk, &mut |sight| {
             if let Sight::Record { payload, .. } = sight
-                && let Ok(Record { case, event: Event::Opened(opened), .. }) = Record::read(payload)
+                && let Ok(Payload::Case(record)) = Payload::read(payload)
+                && let Record { case, event: Event::Opened(opened), .. } = *record
                 && let Some(number) = wanted.get_mut(&case)
             {
                 *number = Some(opened.number);

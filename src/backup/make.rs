@@ -12,7 +12,7 @@ use super::BackupError;
 use super::audit::attachment;
 use super::manifest::{FORMAT, Head, Manifest, Part, Routing};
 use super::tree::{self, Growing, Hashing};
-use crate::cases::record::Record;
+use crate::cases::record::{Payload, Record};
 use crate::limits;
 use crate::routing;
 use crate::store::journal::Reader;
@@ -221,8 +221,9 @@ impl Copying<'_> {
                     damage += 1;
                     return ControlFlow::Continue(());
                 }
-                Sight::Record { position, payload, .. } => match Record::read(payload) {
-                    Ok(record) => self.files_of(&record),
+                Sight::Record { position, payload, .. } => match Payload::read(payload) {
+                    Ok(Payload::Case(record)) => self.files_of(&record),
+                    Ok(Payload::Store(_)) => Ok(Copied::default()),
                     Err(error) => {
                         let seq = position.seq;
                         tracing::error!(seq, "a record cannot be read: {error}");

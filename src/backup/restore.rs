@@ -13,6 +13,8 @@ use super::manifest::{Head, Manifest, Part};
 use super::tree::{self, Growing};
 use crate::cases::Cases;
 use crate::cases::outbox::HoldError;
+use crate::cases::query::JobError;
+use crate::store::engine::SubmitError;
 
 /// The file that tells the first start of a restored store that it is one.
 const MARKER: &str = "restored.json";
@@ -24,6 +26,14 @@ struct Marker {
     backup: Timestamp,
     /// The last record in it.
     head: Head,
+    /// Letters are to be held.
+    #[serde(default = "holds")]
+    hold_inbox: bool,
+}
+
+/// A marker of an earlier version was written only where letters were to be held.
+const fn holds() -> bool {
+    true
 }
 
 /// Checks the backup `dir`: its manifest, each file in it, and all that `audit verify` checks.
@@ -120,12 +130,11 @@ pub fn restore(from: &Path, to: &Path, release_inbox: bool) -> Result<Restored, 
         }
         tree::copy(&path, &target, &|| false)?;
     }
-    if !release_inbox {
-        let marker = Marker { backup: manifest.at, head: manifest.head.clone() };
-        let bytes = serde_json::to_vec(&marker)
-            .map_err(|error| BackupError::folder(&dir, error.to_string()))?;
-        tree::write(&dir.join(MARKER), &bytes)?;
-    }
+    let hold_inbox = !release_inbox;
+    let marker = Marker { backup: manifest.at, head: manifest.head.clone(), hold_inbox };
+    let bytes = serde_json::to_vec(&marker)
+        .map_err(|error| BackupError::folder(&dir, error.to_string()))?;
+    tree::write(&dir.join(MARKER), &bytes)?;
     let copied = audit::verify(&dir, Some(&manifest.head), false)?;
     sound(&dir, &copied)?;
     growing.finish()?;
@@ -156,18 +165,31 @@ pub enum FirstStartError {
     /// The marker cannot be read or removed.
     #[error("the restored store's marker")]
     Marker(#[source] BackupError),
+    /// That it is restored could not be noted.
+    #[error("leaving out the registration numbers given after the backup")]
+    Numbers(#[source] SubmitError<JobError>),
     /// A letter could not be held.
     #[error("holding the letters of the restored store")]
     Hold(#[source] HoldError),
 }
 
-/// The first start of a restored store, before anything is delivered: every letter to the inbox that
-/// is not done with is held, since what was sent after the backup is not known to it and 1177 Inkorg
-/// cannot tell a repeat. Gives how many, and `None` where the store is not newly restored.
+/// What the first start of a restored store did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstStart {
+    /// Letters to the inbox that are held.
+    pub held: u64,
+    /// Registration numbers that no case gets.
+    pub numbers_skipped: u64,
+}
+
+/// The first start of a restored store, before anything is received or delivered; `None` where the
+/// store is not newly restored. Registration numbers that may have been given after the backup are
+/// left out, and every letter to the inbox that is not done with is held: what was sent after the
+/// backup is not known here, and 1177 Inkorg cannot tell a repeat.
 ///
 /// # Errors
 /// When the marker or the journal cannot be used; the next start begins again.
-pub async fn first_start(cases: &Cases, dir: &Path) -> Result<Option<u64>, FirstStartError> {
+pub async fn first_start(cases: &Cases, dir: &Path) -> Result<Option<FirstStart>, FirstStartError> {
     let path = dir.join(MARKER);
     let marker = |error| FirstStartError::Marker(error);
     let bytes = match fs::read(&path) {
@@ -179,10 +201,15 @@ pub async fn first_start(cases: &Cases, dir: &Path) -> Result<Option<u64>, First
         let why = format!("it is damaged ({error}); restore again, into another folder");
         marker(BackupError::folder(&path, why))
     })?;
+    let skipped = cases.note_restored(read.backup).await;
+    let numbers_skipped = skipped.map_err(FirstStartError::Numbers)?;
     let reason = format!("restored from a backup of {:.0}", read.backup);
-    let held = cases.hold_letters(&reason).await.map_err(FirstStartError::Hold)?;
+    let held = match read.hold_inbox {
+        true => cases.hold_letters(&reason).await.map_err(FirstStartError::Hold)?,
+        false => 0,
+    };
     fs::remove_file(&path)
         .and_then(|()| fs::File::open(dir)?.sync_all())
         .map_err(|error| marker(BackupError::disk("removing", path)(error)))?;
-    Ok(Some(held))
+    Ok(Some(FirstStart { held, numbers_skipped }))
 }

@@ -14,7 +14,9 @@ use crate::store::journal::Position;
 use crate::store::views::{Entry, Scan};
 
 use super::key;
-use super::record::{FormError, Item, ItemState, Receipt, Record};
+use super::record::{
+    FormError, Item, ItemState, Payload, Receipt, Record, StoreEvent, StoreRecord,
+};
 
 /// Bytes of one piece of a case; the views take values of at most 8 KiB.
 const CASE_PIECE_BYTES: usize = 8_000;
@@ -24,7 +26,9 @@ const CASE_PIECE_BYTES: usize = 8_000;
 pub struct CaseFold;
 
 impl Fold for CaseFold {
-    const LAYOUT: u32 = 2;
+    // 3: no view changed, but a version that knows only records of form 1 must meet one of form 2 when
+    // it starts, and does so when it makes the views again.
+    const LAYOUT: u32 = 3;
 
     fn apply(
         &mut self,
@@ -33,7 +37,11 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
-        let record = Record::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
+        let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
+        let record = match read {
+            Payload::Case(record) => *record,
+            Payload::Store(StoreRecord { store, .. }) => return fold_store(&store, views),
+        };
         views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
@@ -53,6 +61,12 @@ impl Fold for CaseFold {
             | Event::Handled { .. } => fold_case(seq, &record, views),
         }
     }
+}
+
+fn fold_store(event: &StoreEvent, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    let StoreEvent::Restored { numbers_skipped, .. } = event;
+    let skipped = i64::try_from(*numbers_skipped).unwrap_or(i64::MAX);
+    add(views, (key::NUMBERS_SKIPPED, ""), skipped)
 }
 
 /// What moves an outgoing message.
@@ -299,7 +313,7 @@ fn counter(item: &Item) -> (&str, &'static str) {
 fn add(views: &mut ViewWriter<'_>, (of, state): (&str, &str), step: i64) -> Result<(), FoldError> {
     let key = key::count(of, state);
     let before = views.get(&key)?.as_deref().map_or(0, number);
-    Ok(views.put(&key, (before + step).to_be_bytes())?)
+    Ok(views.put(&key, before.saturating_add(step).to_be_bytes())?)
 }
 
 /// A counter's value.

@@ -159,6 +159,9 @@ pub fn count(of: &str, state: &str) -> Vec<u8> {
     key
 }
 
+/// Counted under [`count`]: registration numbers that no case gets.
+pub const NUMBERS_SKIPPED: &str = "numbers skipped";
+
 /// `y`: systems that something was ever owed to, whether they are configured now or not.
 #[must_use]
 pub fn owed_to(system: &str) -> Vec<u8> {

@@ -11,7 +11,7 @@ use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
 
-use super::record::{FormError, Item, Record, RecordError};
+use super::record::{FormError, Item, Payload, Record, RecordError, StoreRecord};
 use super::{Cases, fold, key};
 
 /// Why something could not be read.
@@ -188,7 +188,9 @@ impl Cases {
             .engine
             .read(position)
             .map_err(|source| QueryError::Record { seq: position.seq, source })?;
-        Record::read(&bytes).map_err(|source| QueryError::Unknown { seq: position.seq, source })
+        let read = Payload::read(&bytes);
+        let read = read.map_err(|source| QueryError::Unknown { seq: position.seq, source })?;
+        read.case().ok_or(QueryError::NotOfCase(position.seq))
     }
 }
 
@@ -221,14 +223,28 @@ pub(super) fn read_in<T: DeserializeOwned>(
     Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(FormError::from)?)
 }
 
-pub(super) fn cases_in(transaction: &mut Transaction<'_>) -> Result<u64, JobError> {
-    let bytes = transaction.get(&key::count("cases", ""))?;
-    Ok(bytes.as_deref().map_or(0, fold::number).unsigned_abs())
+/// How many registration numbers are behind us: given, or left out for ever.
+pub(super) fn numbers_in(transaction: &mut Transaction<'_>) -> Result<u64, JobError> {
+    let mut behind: u64 = 0;
+    for of in ["cases", key::NUMBERS_SKIPPED] {
+        let bytes = transaction.get(&key::count(of, ""))?;
+        let count = bytes.as_deref().map_or(0, fold::number).unsigned_abs();
+        behind = behind.saturating_add(count);
+    }
+    Ok(behind)
 }
 
 pub(super) fn append_in(
     transaction: &mut Transaction<'_>,
     record: &Record,
+) -> Result<Position, JobError> {
+    let bytes = serde_json::to_vec(record).map_err(FormError::from)?;
+    Ok(transaction.append(&bytes)?)
+}
+
+pub(super) fn append_store_in(
+    transaction: &mut Transaction<'_>,
+    record: &StoreRecord,
 ) -> Result<Position, JobError> {
     let bytes = serde_json::to_vec(record).map_err(FormError::from)?;
     Ok(transaction.append(&bytes)?)

@@ -9,7 +9,37 @@ use crate::complaint::registration::RegistrationNumber;
 use crate::soap::Original;
 
 /// The version that this program writes. It reads this one and every older one.
-pub const RECORD_VERSION: u16 = 1;
+///
+/// 2: there are records of the store itself, beside those of cases.
+pub const RECORD_VERSION: u16 = 2;
+
+/// What stands in one journal record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Something that happened to a case.
+    Case(Box<Record>),
+    /// Something that happened to the store as a whole.
+    Store(StoreRecord),
+}
+
+/// One journal record of the store itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// [`RECORD_VERSION`] when it was written.
+    pub v: u16,
+    /// When, by this gateway's clock.
+    pub at: Timestamp,
+    pub store: StoreEvent,
+}
+
+/// What happens to a store as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StoreEvent {
+    /// It was made of a backup, and gives none of the next `numbers_skipped` registration numbers:
+    /// the store that was backed up may have given them.
+    Restored { backup: Timestamp, numbers_skipped: u64 },
+}
 
 /// One journal record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,24 +88,36 @@ struct Version {
     v: u16,
 }
 
-impl Record {
-    /// Reads a record's payload.
+impl Payload {
+    /// Reads what a journal record holds.
     ///
     /// # Errors
     /// When a later version wrote it, or it is no record.
     pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
-        let read = serde_json::from_slice(payload);
-        // A later form may well look like this one: its number decides.
-        let version = match &read {
-            Ok(Self { v, .. }) => Some(*v),
-            Err(_) => serde_json::from_slice::<Version>(payload).ok().map(|it| it.v),
+        let case = match serde_json::from_slice::<Record>(payload) {
+            Ok(record) if record.v <= RECORD_VERSION => return Ok(Self::Case(Box::new(record))),
+            // A later form may well look like this one: its number decides.
+            Ok(record) => return Err(RecordError::Newer { found: record.v }),
+            Err(error) => error,
         };
-        match version {
-            Some(found) if found > RECORD_VERSION => Err(RecordError::Newer { found }),
-            Some(_) | None => read.map_err(|error| RecordError::Form(error.into())),
+        let version = serde_json::from_slice::<Version>(payload).ok().map(|it| it.v);
+        if let Some(found) = version.filter(|v| *v > RECORD_VERSION) {
+            return Err(RecordError::Newer { found });
         }
+        serde_json::from_slice(payload).map(Self::Store).map_err(|_| RecordError::Form(case.into()))
     }
 
+    /// What happened to a case; `None` for a record of the store itself.
+    #[must_use]
+    pub fn case(self) -> Option<Record> {
+        match self {
+            Self::Case(record) => Some(*record),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+impl Record {
     /// The files that the record names: SHA-256 in lower-case hexadecimal, and bytes.
     #[must_use]
     pub fn files(&self) -> Vec<(&str, u64)> {

@@ -141,8 +141,24 @@ fn a_backup_under_load_is_whole_and_becomes_a_store_that_runs() {
     assert_eq!(there, after[..there.len()]);
     assert_eq!(after.len(), numbers.len());
     assert_eq!(fs::metadata(new.join("restored.json")).ok().map(|_| ()), None);
+    no_number_is_given_twice(&world_two, &numbers, after.len() - there.len());
     drop(world_two);
     damage_is_named(&one, &there);
+}
+
+/// The restored store knows nothing of the `lost` cases that came after the backup.
+fn no_number_is_given_twice(restored: &World, numbers: &[String], lost: usize) {
+    let mut random = Random::new(7);
+    let mut connection = World::caller("1177").connect(restored.https).unwrap();
+    for at in 0..lost + 10 {
+        let case = case_id(&format!("ny-{at}"));
+        let message = complaint(VC1, &random.uuid(), &case, "Ny.", &[]);
+        let answer = connection.post(message.as_bytes()).unwrap();
+        assert_eq!(answer.outcome(), "OK");
+        let number = answer.value("registrationNumber").unwrap();
+        assert!(!numbers.contains(&number), "{number} stands for two cases");
+    }
+    assert!(restored.log().contains("none is given twice"), "{}", restored.log());
 }
 
 /// One byte of the first case's record, and one of an attachment.

@@ -31,5 +31,6 @@ mod proxied;
 mod restart;
 mod routing_live;
 mod routing_walk;
+mod upgrade;
 mod schemas;
 mod wsdl;

@@ -1,6 +1,7 @@
 //! What is kept, once, and what survives a restart, a rebuild and damage.
 
 use super::*;
+use crate::clock;
 
 async fn send(
     cases: &Cases,
@@ -114,6 +115,50 @@ async fn numbers_stay_unique_when_a_record_is_damaged_and_every_other_case_goes_
     assert!(!numbers.contains(&next), "{next}");
 }
 
+#[tokio::test]
+async fn numbers_that_a_lost_store_may_have_given_are_left_out_also_after_a_rebuild() {
+    let bench = Bench::new();
+    let cases = bench.open();
+    begin(&cases, &ii("c", "1"), store("VC1")).await;
+    let backup = cases.now();
+    bench.clock.advance(Duration::from_secs(3600));
+    let first = cases.note_restored(backup).await.unwrap();
+    assert_eq!(first, limits::RESTORE_NUMBERS_SKIPPED + 3600);
+    let number = begin(&cases, &ii("c", "2"), store("VC1")).await.receipt.number;
+    assert_eq!(number, RegistrationNumber::of_ordinal(first + 2));
+    cases.engine().close().await;
+    let (cases, _) = bench.try_open(&Arc::default()).unwrap();
+    let number = begin(&cases, &ii("c", "3"), store("VC1")).await.receipt.number;
+    assert_eq!(number, RegistrationNumber::of_ordinal(first + 3));
+    assert_eq!(cases.count().unwrap(), 3);
+    // The backup was made by a clock that has been set back since.
+    let ahead = clock::after(cases.now(), Duration::from_secs(60));
+    let again = cases.note_restored(ahead).await.unwrap();
+    assert_eq!(again, limits::RESTORE_NUMBERS_SKIPPED);
+    let number = begin(&cases, &ii("c", "4"), store("VC1")).await.receipt.number;
+    assert_eq!(number, RegistrationNumber::of_ordinal(first + again + 4));
+}
+
+/// The store that was backed up, and two made of that backup, the second a minute after the first.
+#[tokio::test]
+async fn stores_made_of_one_backup_one_after_the_other_give_different_numbers() {
+    let mut given = std::collections::BTreeSet::new();
+    for lost in [0, 60, 120] {
+        let bench = Bench::new();
+        let cases = bench.open();
+        begin(&cases, &ii("c", "0"), store("VC1")).await;
+        let backup = cases.now();
+        bench.clock.advance(Duration::from_secs(lost));
+        if lost > 0 {
+            cases.note_restored(backup).await.unwrap();
+        }
+        for n in 1..=50 {
+            let case = begin(&cases, &ii("c", &n.to_string()), store("VC1")).await;
+            assert!(given.insert(case.receipt.number), "store {lost}, case {n}");
+        }
+    }
+}
+
 /// Turns a bit of the first record that holds the mark before the number.
 fn spoil(disk: &MemoryDisk, mark: &str, number: &RegistrationNumber) {
     let wanted = format!("{mark}{number}");
@@ -138,8 +183,9 @@ fn names(disk: &MemoryDisk) -> Vec<String> {
 async fn a_record_of_a_newer_version_is_not_guessed_at() {
     let bench = Bench::new();
     let cases = bench.open();
-    let newer = br#"{"v":2,"unheard":"of"}"#;
-    let append = |transaction: &mut Transaction<'_>| transaction.append(newer).map(|_| ());
+    let newer = format!(r#"{{"v":{},"unheard":"of"}}"#, RECORD_VERSION + 1);
+    let append =
+        move |transaction: &mut Transaction<'_>| transaction.append(newer.as_bytes()).map(|_| ());
     let refused = cases.engine().submit(append).await.unwrap_err();
     let told = crate::telemetry::Chain(&refused).to_string();
     assert!(told.contains("newer version"), "{told}");

@@ -544,7 +544,8 @@ fn keep(from: impl std::io::Read + Send + 'static, log: Arc<Mutex<String>>) -> J
     })
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies a folder and all in it.
+pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
