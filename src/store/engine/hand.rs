@@ -23,7 +23,7 @@ impl std::fmt::Debug for Hand {
 
 impl Hand {
     /// Waits until something is asked of the writer, or the probe interval is over.
-    pub async fn wait(&self) {
+    pub async fn wait(&mut self) {
         let interval = self.writer.settings.probe_interval;
         // Either way there is a turn to take.
         tokio::time::timeout(interval, self.bell.notified()).await.unwrap_or_default();
