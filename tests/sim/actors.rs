@@ -100,6 +100,8 @@ pub async fn citizen(world: Arc<World>, number: u64) {
 async fn send(world: &Arc<World>, token: &str) {
     while fate(world, token) == Fate::Open {
         if world.strikes(Fault::CallTwiceAtOnce) {
+            // Either may be answered first.
+            loosen(world, token);
             tokio::join!(attempt(world, token), attempt(world, token));
         } else {
             attempt(world, token).await;
@@ -266,7 +268,7 @@ async fn heard(world: &World, token: &str, text: &str, goes: Option<Option<Strin
         return;
     }
     match &sent.fate {
-        Fate::Accepted(first) if *first == receipt && again => {}
+        Fate::Accepted(first) if *first == receipt && (again || sent.loose) => {}
         Fate::Open if !again || sent.loose => {
             world.note(&format!("{token} is accepted: {}", receipt.number));
             known(world, token, Fate::Accepted(receipt), goes.filter(|_| !again));
@@ -292,6 +294,11 @@ async fn refused(world: &World, sent: &Sent, why: String) {
     world.note(&format!("{} is refused: {why}", sent.token));
     if is_damaged(world, sent) {
         known(world, &sent.token, Fate::Refused(why), None);
+        return;
+    }
+    // Who may no longer call is told so, whatever was accepted before: it asks again when it may.
+    let barred = why.contains("Authorization missing");
+    if barred && (sent.loose || matches!(sent.fate, Fate::Accepted(_))) {
         return;
     }
     if let Fate::Accepted(first) = &sent.fate {
@@ -386,7 +393,7 @@ pub async fn regions(world: Arc<World>) {
             words::handling(&words::step(id, &case, content))
         });
         send(&world, &token).await;
-        if wrong {
+        if wrong && !transferred.contains(&case) {
             must_be_refused(&world, &token, "it handles a case of another's");
         }
     }

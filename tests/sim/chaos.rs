@@ -339,6 +339,8 @@ async fn decide(world: &World, event: Fault) {
     let decided = tokio::select! {
         biased;
         () = life.dead.cancelled() => return,
+        // Killed over it: nobody but this task raises the gateway.
+        () = sleep(Duration::from_secs(30)) => return,
         decided = life.cases.decide(item.id, decision, "prov".to_owned()) => decided,
     };
     world.note(&format!("{decision:?} {}: {}", item.id, decided.is_ok()));

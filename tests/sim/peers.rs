@@ -158,7 +158,8 @@ fn unclear(world: &World, to: &str, action: &str, body: &str, stray: bool) -> Op
         Fault::AnswersWrongContentType,
     ];
     let kind = kinds.into_iter().find(|it| world.strikes(*it))?;
-    let taken = world.below(2) == 0;
+    // Whoever says that it is done has done it, whatever it calls its words.
+    let taken = world.below(2) == 0 || kind == Fault::AnswersWrongContentType;
     if taken && action != IS_ACTIVE_USER_ACTION {
         keep(world, to, action, body, stray);
     }

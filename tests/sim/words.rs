@@ -159,7 +159,7 @@ pub fn tokens(text: &str) -> Vec<&str> {
 
 /// The text of the first element with this local name.
 pub fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let at = text.find(&format!("{name}>")).or_else(|| text.find(&format!("{name} ")))?;
+    let at = [">", " "].iter().filter_map(|end| text.find(&format!("{name}{end}"))).min()?;
     let from = at + text[at..].find('>')? + 1;
     text[from..].split('<').next()
 }

@@ -112,7 +112,6 @@ pub struct World {
 /// One run of the process.
 #[derive(Debug)]
 pub struct Life {
-    pub number: u64,
     pub cases: Cases,
     pub gateway: Gateway,
     /// The process is no more.
@@ -314,7 +313,7 @@ impl World {
         tasks.spawn(Arc::clone(self).write(hand));
         tasks.spawn(delivery.run(stop.clone()));
         let dead = CancellationToken::new();
-        let life = Life { number, cases, gateway, dead, stop, tasks: Mutex::new(tasks) };
+        let life = Life { cases, gateway, dead, stop, tasks: Mutex::new(tasks) };
         *lock(&self.life) = Some(Arc::new(life));
         Ok(())
     }

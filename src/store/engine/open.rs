@@ -138,6 +138,9 @@ fn reason(
     last_seq: u64,
 ) -> Option<String> {
     let Some((found, applied)) = standing else { return Some("there are none".to_owned()) };
+    if found.journal != origin.journal {
+        return Some("they were made from another journal, of which they saw nothing".to_owned());
+    }
     if found.layout != origin.layout {
         return Some(format!("they have layout {}, wanted is {}", found.layout, origin.layout));
     }
