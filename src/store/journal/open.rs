@@ -370,13 +370,14 @@ fn survey(last: &Found, head: &SegmentHead) -> io::Result<Tail> {
 
 /// Cuts the segment where it is torn, and puts on disk what nothing speaks for. Such records are
 /// written again and not only synced: after a failed sync the system takes its copy in memory for
-/// clean, and a second sync would succeed without writing anything.
+/// clean, and a second sync would succeed without writing anything. Where no record speaks for the
+/// segment, that goes for its head too.
 fn settle(last: &Found, cut: Option<u64>, unproven: u64, end: u64) -> io::Result<()> {
     if let Some(length) = cut {
         last.file.truncate(length)?;
     }
     let mut chunk = vec![0; 1024 * 1024];
-    let mut offset = unproven;
+    let mut offset = if unproven <= frame::FIRST_OFFSET { 0 } else { unproven };
     while offset < end {
         let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
         let part = left.min(chunk.len());
