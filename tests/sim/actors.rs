@@ -176,7 +176,10 @@ async fn attempt(world: &Arc<World>, token: &str) {
             at -= 1;
         }
         if let Some(Ok(answer)) = call(world, &life, &sent.from, &sent.body[..at]).await {
-            world.break_promise(Promise::RefusalChangesNothing, format!("half of {token}: {answer}"));
+            world.break_promise(
+                Promise::RefusalChangesNothing,
+                format!("half of {token}: {answer}"),
+            );
         }
         return;
     }
@@ -306,7 +309,9 @@ async fn refused(world: &World, sent: &Sent, why: String) {
         world.break_promise(Promise::NothingTwice, what);
         return;
     }
-    if world.has_bug(Bug::RefusalLeavesTrace) && let Some(life) = world.life() {
+    if world.has_bug(Bug::RefusalLeavesTrace)
+        && let Some(life) = world.life()
+    {
         leave_trace(&life, sent).await;
     }
     known(world, &sent.token, Fate::Refused(why), None);
@@ -332,7 +337,9 @@ async fn leave_trace(life: &Life, sent: &Sent) {
         transaction.append(&serde_json::to_vec(&record).unwrap()).map(|_| ())
     });
     // Where the store is away, the bug shows another time.
-    drop::<Result<(), _>>(noted.await.map_err(|error: klagomal::store::engine::SubmitError<StoreError>| error));
+    drop::<Result<(), _>>(
+        noted.await.map_err(|error: klagomal::store::engine::SubmitError<StoreError>| error),
+    );
 }
 
 fn fate(world: &World, token: &str) -> Fate {
@@ -367,12 +374,14 @@ pub async fn regions(world: Arc<World>) {
         if work.is_empty() {
             continue;
         }
-        let (mut system, case) = work[usize::try_from(world.below(u64::try_from(work.len()).unwrap())).unwrap()].clone();
+        let (mut system, case) =
+            work[usize::try_from(world.below(u64::try_from(work.len()).unwrap())).unwrap()].clone();
         let case = Ii { root: words::CASE_ROOT.to_owned(), extension: Some(case) };
         let wrong = world.strikes(Fault::WrongHandler);
         if wrong {
             let other = if system == "region-a" { "region-b" } else { "region-a" };
-            let worked = work.iter().any(|it| it.0 == other && Some(&it.1) == case.extension.as_ref());
+            let worked =
+                work.iter().any(|it| it.0 == other && Some(&it.1) == case.extension.as_ref());
             if worked {
                 continue;
             }
@@ -423,7 +432,8 @@ pub async fn staff(world: Arc<World>) {
         };
         let Some(life) = world.life().filter(|_| !here.is_empty()) else { continue };
         let of = &here[usize::try_from(world.below(u64::try_from(here.len()).unwrap())).unwrap()];
-        let new = New { from: "SE0000000000-GATEWAY", case: &of.case, unit: words::VC1, opens: false };
+        let new =
+            New { from: "SE0000000000-GATEWAY", case: &of.case, unit: words::VC1, opens: false };
         let token = begin(&world, &new, |_, _| Arc::from(""));
         let kind = world.below(9);
         let message = words::step(&world.uuid(), &of.case, content(kind, &token));

@@ -157,7 +157,8 @@ impl SimFold {
                 }
             }
             Bug::ForgetsNext => {
-                let (Event::Tried { item, .. } | Event::Decided { item, .. }) = &record.event else {
+                let (Event::Tried { item, .. } | Event::Decided { item, .. }) = &record.event
+                else {
                     return Ok(());
                 };
                 let done = read(views, *item)?;

@@ -226,7 +226,8 @@ fn flip_bit(world: &World, disk: &MemoryDisk, payload: &[u8]) -> bool {
         let mut bytes = disk.content(&name).unwrap();
         let found = bytes.windows(payload.len()).position(|it| it == payload);
         if let Some(from) = found {
-            let at = from + usize::try_from(world.below(u64::try_from(payload.len()).unwrap())).unwrap();
+            let at =
+                from + usize::try_from(world.below(u64::try_from(payload.len()).unwrap())).unwrap();
             bytes[at] ^= 1 << world.below(8);
             disk.set_content(&name, bytes);
             return true;
@@ -315,7 +316,8 @@ async fn decide(world: &World, event: Fault) {
             items.extend(life.cases.due(system, jiff::Timestamp::MAX, 20).unwrap_or_default());
         }
     }
-    let Some(item) = items.get(usize::try_from(world.below(u64::try_from(items.len()).unwrap())).unwrap())
+    let Some(item) =
+        items.get(usize::try_from(world.below(u64::try_from(items.len()).unwrap())).unwrap())
     else {
         return;
     };

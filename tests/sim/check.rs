@@ -51,11 +51,8 @@ pub fn of(world: &World, restless: bool) -> (u64, u64) {
         owed(world, case, &stuck, restless, &arrivals);
         sent_in_order(world, case, &arrivals);
         at_its_destination(world, case, &arrivals);
-        delivered += case
-            .items
-            .iter()
-            .filter(|it| matches!(it.state, ItemState::Delivered { .. }))
-            .count();
+        delivered +=
+            case.items.iter().filter(|it| matches!(it.state, ItemState::Delivered { .. })).count();
     }
     no_words_twice(world, &arrivals);
     parties_apart(world, cases, &all);
@@ -138,8 +135,13 @@ fn in_order(world: &World, case: &Told) {
     for first in &case.sent {
         for then in case.sent.iter().filter(|it| it.from == first.from) {
             let accepted = |it: &Sent| matches!(it.fate, Fate::Accepted(_));
-            let after = first.known_at.zip(then.tried_at).is_some_and(|(known, tried)| known < tried);
-            if after && accepted(first) && accepted(then) && place(&first.token) > place(&then.token) {
+            let after =
+                first.known_at.zip(then.tried_at).is_some_and(|(known, tried)| known < tried);
+            if after
+                && accepted(first)
+                && accepted(then)
+                && place(&first.token) > place(&then.token)
+            {
                 let what = format!("{} stands before {}", then.token, first.token);
                 world.break_promise(Promise::Order, what);
             }
@@ -158,7 +160,8 @@ fn owed(
     let mut behind: BTreeSet<&str> = BTreeSet::new();
     let lied = !world.peers().lied_done.is_empty();
     for item in &case.items {
-        let told = || format!("{} to {} is {:?}, restless: {restless}", item.id, item.to, item.state);
+        let told =
+            || format!("{} to {} is {:?}, restless: {restless}", item.id, item.to, item.state);
         match &item.state {
             ItemState::Delivered { .. } => {
                 let marked = world.history().marked.contains(&item.id.to_string());
@@ -214,9 +217,9 @@ fn is_of(arrival: &Arrival, case: &Told, item: &Item) -> bool {
 fn has_come(case: &Told, item: &Item, arrivals: &[Arrival]) -> bool {
     // What is told of a transfer names nobody's words.
     let token = carried(case, item);
-    arrivals.iter().any(|it| {
-        is_of(it, case, item) && (it.token.as_ref() == token || it.token.is_none())
-    })
+    arrivals
+        .iter()
+        .any(|it| is_of(it, case, item) && (it.token.as_ref() == token || it.token.is_none()))
 }
 
 /// What comes to one receiver about one case comes in the order in which it was owed.
@@ -242,7 +245,9 @@ fn at_its_destination(world: &World, case: &Told, arrivals: &[Arrival]) {
         return;
     };
     let moved = case.records.iter().any(|(_, tokens)| {
-        tokens.iter().any(|token| case.sent.iter().any(|it| it.token == *token && it.body.contains("transfer>")))
+        tokens.iter().any(|token| {
+            case.sent.iter().any(|it| it.token == *token && it.body.contains("transfer>"))
+        })
     });
     for arrival in arrivals.iter().filter(|it| it.case == case.id.extension) {
         if !arrival.to.starts_with("region") {
@@ -280,7 +285,8 @@ fn parties_apart(world: &World, cases: &Cases, all: &[Told]) {
         for listed in cases.list(Some(&hsa(unit.hsa_id)), usize::MAX).unwrap() {
             let Some(case) = all.iter().find(|it| it.id == listed.id) else { continue };
             let own = case.sent.iter().any(|it| it.opens && it.unit == unit.hsa_id);
-            let moved = unit == words::VC4 && listed.destination != klagomal::complaint::event::Destination::Store;
+            let moved = unit == words::VC4
+                && listed.destination != klagomal::complaint::event::Destination::Store;
             if !own && !moved {
                 let what = format!("{:?} is shown to {}", listed.id.extension, unit.hsa_id);
                 world.break_promise(Promise::PartiesApart, what);
@@ -293,16 +299,23 @@ fn dead_delays_its_own(world: &World, all: &[Told], arrivals: &[Arrival]) {
     for case in all {
         for item in case.items.iter().filter(|it| it.to != "region-a") {
             let token = carried(case, item);
-            let owed = case.sent.iter().find(|it| {
-                Some(&it.token) == token || (token.is_none() && it.opens)
-            });
+            let owed = case
+                .sent
+                .iter()
+                .find(|it| Some(&it.token) == token || (token.is_none() && it.opens));
             let Some(owed) = owed.and_then(|it| it.known_after) else { continue };
             if owed > world.plan.trouble.saturating_sub(SOON) {
                 continue;
             }
-            let came = arrivals.iter().find(|it| is_of(it, case, item) && it.token.as_ref() == token);
+            let came =
+                arrivals.iter().find(|it| is_of(it, case, item) && it.token.as_ref() == token);
             if !came.is_some_and(|it| it.after < owed + SOON) {
-                let what = format!("{} to {} was owed at {owed:?}, came {:?}", item.id, item.to, came.map(|it| it.after));
+                let what = format!(
+                    "{} to {} was owed at {owed:?}, came {:?}",
+                    item.id,
+                    item.to,
+                    came.map(|it| it.after)
+                );
                 world.break_promise(Promise::DeadDelaysItsOwn, what);
             }
         }

@@ -66,9 +66,8 @@ impl Config {
     /// `None` where the unit takes none; `Some(None)` for the built-in store.
     pub fn goes(&self, unit: &str) -> Option<Option<(&'static str, String)>> {
         let system = |id: Option<&'static str>| {
-            Some(id.map(|id| (id, unit.to_owned()))).filter(|to| {
-                to.as_ref().is_none_or(|(id, _)| *id != "region-b" || self.region_b)
-            })
+            Some(id.map(|id| (id, unit.to_owned())))
+                .filter(|to| to.as_ref().is_none_or(|(id, _)| *id != "region-b" || self.region_b))
         };
         match unit {
             "SE0000000000-PAN99" => Some(None),

@@ -123,7 +123,10 @@ impl History {
             self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
         if let Some(told) = &mut self.told {
-            told.push(format!("{:>12.3} {what}", Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()));
+            told.push(format!(
+                "{:>12.3} {what}",
+                Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+            ));
         }
     }
 

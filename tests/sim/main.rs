@@ -123,7 +123,10 @@ fn every_promise_holds_under_every_fault() {
     if seeds >= SEEDS_FOR_EVERY_FAULT {
         let missed: Vec<_> = Fault::ALL.iter().filter(|it| tally.of(**it) == 0).collect();
         assert!(missed.is_empty(), "never met: {missed:?}");
-        assert!(Fault::ALL.len() >= 40 && sums.simulated >= Duration::from_secs(1000 * 86_400 * seeds / 10_000));
+        assert!(
+            Fault::ALL.len() >= 40
+                && sums.simulated >= Duration::from_secs(1000 * 86_400 * seeds / 10_000)
+        );
     }
 }
 

@@ -26,7 +26,10 @@ impl Callers for Network {
     fn producer(&self, system: &System) -> Result<Box<dyn Caller>, String> {
         let world = self.0.upgrade().ok_or("the world has ended")?;
         let mut to = system.id.clone().unwrap_or_default();
-        if world.has_bug(Bug::RoutesAtSend) && to == "region-a" && world.config().vc2 == Some("region-b") {
+        if world.has_bug(Bug::RoutesAtSend)
+            && to == "region-a"
+            && world.config().vc2 == Some("region-b")
+        {
             "region-b".clone_into(&mut to);
         }
         Ok(Box::new(Line { world, to }))
@@ -60,7 +63,9 @@ fn told(seen: &Seen) -> String {
     match seen {
         Seen::NotSent { stage, .. } => format!("not sent: {stage:?}"),
         Seen::Answered(answer) => format!("answered {} {}", answer.status, answer.body.len()),
-        Seen::Unknown { bytes_sent, bytes, loss, .. } => format!("unknown: {loss:?} {bytes_sent}/{bytes}"),
+        Seen::Unknown { bytes_sent, bytes, loss, .. } => {
+            format!("unknown: {loss:?} {bytes_sent}/{bytes}")
+        }
     }
 }
 

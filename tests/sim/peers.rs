@@ -180,7 +180,8 @@ fn unclear(world: &World, to: &str, action: &str, body: &str, stray: bool) -> Op
         Fault::AnswersHtml => plain(200, "<html>välkommen</html>"),
         Fault::AnswersNothing => plain(200, ""),
         Fault::AnswersOtherContract => {
-            let other = if action == ADD_MESSAGE_ACTION { ":ProcessComplaint" } else { ADD_MESSAGE_ACTION };
+            let other =
+                if action == ADD_MESSAGE_ACTION { ":ProcessComplaint" } else { ADD_MESSAGE_ACTION };
             xml(200, words::answer(other, Says::Ok))
         }
         Fault::AnswersOkUnder500 => xml(500, done()),
@@ -221,7 +222,8 @@ fn keep(world: &World, to: &str, action: &str, body: &str, stray: bool) -> Says 
     }
     let case = words::inside(body, "caseId").and_then(|it| words::element(it, "extension"));
     let case = case.map(str::to_owned);
-    let number = body.split("Ärendenummer: ").nth(1).and_then(|it| it.split(['\n', '<', '&']).next());
+    let number =
+        body.split("Ärendenummer: ").nth(1).and_then(|it| it.split(['\n', '<', '&']).next());
     if let (Some(case), true) = (&case, action.ends_with(":ProcessComplaint")) {
         peers.work.push((to.to_owned(), case.clone()));
     }

@@ -58,7 +58,7 @@ fn plan(seed: u64, bug: Option<Bug>, random: &mut Random) -> (Plan, Option<Fault
         trouble: Duration::from_secs(trouble),
         rest: Duration::from_secs(4 * 3600),
         look: Duration::from_secs(if long { 600 } else { 1 + random.below(30) }),
-        cases: 1 + random.below(if one_dead { 8 } else { 5 }),
+        cases: if one_dead { 6 + random.below(6) } else { 1 + random.below(5) },
         one_dead,
         began,
         segment_bytes: 4_000 + random.below(60_000),
@@ -68,8 +68,11 @@ fn plan(seed: u64, bug: Option<Bug>, random: &mut Random) -> (Plan, Option<Fault
 
 /// Makes the run of `seed`; with `told`, its history is printed.
 pub fn run(seed: u64, bug: Option<Bug>, ground: &Ground, told: bool) -> Report {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let mut random = Random::new(seed);
     let (plan, moment) = plan(seed, bug, &mut random);
     let swarm = if plan.one_dead { Swarm::none() } else { Swarm::pick(&mut random) };
@@ -100,7 +103,11 @@ pub fn run(seed: u64, bug: Option<Bug>, ground: &Ground, told: bool) -> Report {
         hash: history.hash(),
         simulated,
         accepted: u64::try_from(
-            history.sent.values().filter(|it| matches!(it.fate, crate::history::Fate::Accepted(_))).count(),
+            history
+                .sent
+                .values()
+                .filter(|it| matches!(it.fate, crate::history::Fate::Accepted(_)))
+                .count(),
         )
         .unwrap(),
         delivered,
@@ -126,7 +133,8 @@ async fn live(world: &Arc<World>) -> (u64, u64) {
     monkey.spawn(chaos::chaos(Arc::clone(world)));
     sleep(world.plan.trouble).await;
     calm(world).await;
-    let settled = tokio::time::timeout(world.plan.rest, settle(world, &mut senders, &mut others)).await;
+    let settled =
+        tokio::time::timeout(world.plan.rest, settle(world, &mut senders, &mut others)).await;
     if let Ok(Err(panic)) = &settled {
         world.break_promise(Promise::ItRuns, format!("an actor: {panic}"));
     }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use klagomal::complaint::message::{
-    Acknowledgement, Actor, Classification, Code, FromHandler, Ii, OrgUnit,
-    PartialReply, ProcessComplaintHandling, Question, Reply, Transfer,
+    Acknowledgement, Actor, Classification, Code, FromHandler, Ii, OrgUnit, PartialReply,
+    ProcessComplaintHandling, Question, Reply, Transfer,
 };
 use klagomal::id::HsaId;
 use klagomal::rivta::patient_portal_v1::{
@@ -198,7 +198,8 @@ pub fn answer(action: &str, says: Says) -> String {
             Says::Error(_) => (ResultCode::Error, Some("fel".to_owned())),
             Says::Ok | Says::Again | Says::Active(_) | Says::Fault(..) => (ResultCode::Ok, None),
         };
-        let result = InboxResult { thread_id: None, notified: Vec::new(), result_code, result_text };
+        let result =
+            InboxResult { thread_id: None, notified: Vec::new(), result_code, result_text };
         return portal::write_result(&result).unwrap();
     }
     static DONE: OnceLock<[String; 2]> = OnceLock::new();

@@ -137,7 +137,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl World {
     pub fn new(plan: Plan, swarm: Swarm, random: Random, ground: &Ground, told: bool) -> Arc<Self> {
         let clock = Arc::new(SimClock::at(plan.began));
-        let config = Config { inbox_resends: plan.bug == Some(Bug::SendsUnknownAgain), ..Config::first() };
+        let config =
+            Config { inbox_resends: plan.bug == Some(Bug::SendsUnknownAgain), ..Config::first() };
         let folder = ground.routing();
         config.write(&folder);
         let routing = Current::open(&folder, clock.now()).expect("the first configuration").0;
@@ -285,9 +286,8 @@ impl World {
         let fold = SimFold::new(self.plan.bug);
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let opened = Engine::open_by_hand(&self.settings(), disk, table, &boot, fold, clock);
-        let (engine, hand, report) = opened.map_err(|error| {
-            klagomal::telemetry::Chain(&error).to_string()
-        })?;
+        let (engine, hand, report) =
+            opened.map_err(|error| klagomal::telemetry::Chain(&error).to_string())?;
         let views = format!("{:?}, {} damaged", report.views, report.journal.damage.len());
         Ok((engine, hand, views))
     }
