@@ -17,7 +17,7 @@ use crate::words::{self, hsa};
 use crate::world::World;
 
 /// How long a message to a living receiver may take while another is dead.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(20);
 
 /// A case as the journal has it.
 struct Told {
@@ -309,7 +309,7 @@ fn dead_delays_its_own(world: &World, all: &[Told], arrivals: &[Arrival]) {
             }
             let came =
                 arrivals.iter().find(|it| is_of(it, case, item) && it.token.as_ref() == token);
-            if !came.is_some_and(|it| it.after < owed + SOON) {
+            if came.is_none_or(|it| it.after >= owed + SOON) {
                 let what = format!(
                     "{} to {} was owed at {owed:?}, came {:?}",
                     item.id,

@@ -12,6 +12,7 @@
     clippy::string_slice,
     clippy::panic,
     clippy::print_stderr,
+    clippy::wildcard_enum_match_arm, // each place has its few of many faults and bugs
     clippy::disallowed_methods, // its settings come from the environment, and it measures itself
     clippy::allow_attributes,
     reason = "a test that panics has failed, which is its job"
