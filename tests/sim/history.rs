@@ -107,31 +107,23 @@ pub struct History {
     pub bit_flipped: bool,
     /// Moves with everything that is noted: a place in the history.
     pub place: u64,
-    hash: u64,
     told: Option<Vec<String>>,
 }
 
 impl History {
     pub fn new(told: bool) -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, told: told.then(Vec::new), ..Self::default() }
+        Self { told: told.then(Vec::new), ..Self::default() }
     }
 
-    /// Notes what happened at `ms` of the run: two runs of one seed note the same.
+    /// Notes what happened at `ms` of the run.
     pub fn note(&mut self, ms: u128, what: &str) {
         self.place += 1;
-        for byte in ms.to_le_bytes().iter().chain(what.as_bytes()) {
-            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
         if let Some(told) = &mut self.told {
             told.push(format!(
                 "{:>12.3} {what}",
                 Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
             ));
         }
-    }
-
-    pub fn hash(&self) -> u64 {
-        self.hash
     }
 
     pub fn told(&self) -> &[String] {

@@ -23,8 +23,6 @@ use crate::{actors, chaos, check};
 pub struct Report {
     pub violations: Vec<Violation>,
     pub tally: Tally,
-    /// Of everything that happened: the same for the same seed.
-    pub hash: u64,
     pub simulated: Duration,
     pub accepted: u64,
     pub delivered: u64,
@@ -78,11 +76,12 @@ pub fn run(seed: u64, bug: Option<Bug>, ground: &Ground, told: bool) -> Report {
     let swarm = if plan.one_dead { Swarm::none() } else { Swarm::pick(&mut random) };
     let world = {
         let _inside = runtime.enter();
-        World::new(plan, swarm, random, ground, told)
+        let world = World::new(plan, swarm, random, ground, told);
+        if let Some(moment) = moment {
+            world.count(moment);
+        }
+        world
     };
-    if let Some(moment) = moment {
-        world.count(moment);
-    }
     let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(&world))));
     let (delivered, stuck) = ran.unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
@@ -100,7 +99,6 @@ pub fn run(seed: u64, bug: Option<Bug>, ground: &Ground, told: bool) -> Report {
     Report {
         violations: history.violations.clone(),
         tally: world.tally(),
-        hash: history.hash(),
         simulated,
         accepted: u64::try_from(
             history
