@@ -25,7 +25,7 @@ use crate::cases::record::{Item, ItemState};
 use crate::clock;
 use crate::complaint::event::{Debt, ItemId, Outcome};
 use crate::limits;
-use crate::producer::{Judgement, Producer, Seen, SoapReading, judge};
+use crate::producer::{Caller, Judgement, Seen, SoapReading, judge};
 use crate::routing::Current;
 use crate::spans::{Side, Span, Spans};
 use crate::store::engine::SubmitError;
@@ -57,7 +57,7 @@ const INBOX_RATE: Rate = Rate { calls: 1, per: Duration::from_secs(1) };
 /// The connection to each system, made anew when its settings or certificates change.
 pub trait Callers: Send + Sync + std::fmt::Debug {
     /// The connections to `system`; an error says why it cannot be called.
-    fn producer(&self, system: &System) -> Result<Producer, String>;
+    fn producer(&self, system: &System) -> Result<Box<dyn Caller>, String>;
 }
 
 /// The worker. One task for each system that is owed something, so that a dead one delays nobody
@@ -71,6 +71,8 @@ pub struct Delivery {
     spans: Option<Spans>,
     /// How each system answered last, for `/status`.
     seen: Arc<Mutex<BTreeMap<String, LastSeen>>>,
+    /// The longest pause between two looks at what is due.
+    look: Duration,
 }
 
 /// How a system answered last.
@@ -84,13 +86,19 @@ impl Delivery {
     /// A worker on these cases, with the systems of the routing in force.
     #[must_use]
     pub fn new(cases: Cases, routing: Current, callers: Arc<dyn Callers>) -> Self {
-        Self { cases, routing, callers, spans: None, seen: Arc::default() }
+        Self { cases, routing, callers, spans: None, seen: Arc::default(), look: LOOK }
     }
 
     /// The same worker, whose calls are told to a collector.
     #[must_use]
     pub fn told_to(self, spans: Option<Spans>) -> Self {
         Self { spans, ..self }
+    }
+
+    /// The same, looking at least every `look` where nothing wakes it.
+    #[must_use]
+    pub fn looking_every(self, look: Duration) -> Self {
+        Self { look, ..self }
     }
 
     /// How each system answered last.
@@ -116,8 +124,9 @@ impl Delivery {
                 });
             }
             tokio::select! {
+                biased; // in the order written, so that a run can be made again
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(self.look) => {}
             }
         }
         while tasks.join_next().await.is_some() {}
@@ -160,6 +169,7 @@ impl Delivery {
         while !stop.is_cancelled() {
             let pause = self.start_due(&id, &mut round, &stop);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = bell.notified() => {}
@@ -175,11 +185,11 @@ impl Delivery {
 
     /// Starts what is due, at the system's pace; how long to wait before looking again.
     fn start_due(&self, id: &str, round: &mut Round, stop: &CancellationToken) -> Duration {
-        let Some(system) = self.system(id) else { return LOOK };
+        let Some(system) = self.system(id) else { return self.look };
         let rate = self.rate_of(&system);
         let free = round.pace.free(round.busy.len(), rate, Instant::now());
         if free == 0 {
-            return round.pace.wait(Instant::now()).unwrap_or(LOOK).min(LOOK);
+            return round.pace.wait(Instant::now()).unwrap_or(self.look).min(self.look);
         }
         let now = self.cases.now();
         // At most as many as are under way stand before the first that can be started.
@@ -187,7 +197,7 @@ impl Delivery {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(system = id, "what is due cannot be read: {}", Chain(&error));
-                return LOOK;
+                return self.look;
             }
         };
         let under_way: BTreeSet<ItemId> = round.busy.values().copied().collect();
@@ -199,7 +209,7 @@ impl Delivery {
                 round.under_way.spawn(async move { worker.attempt_at(item, system, stop).await });
             round.busy.insert(task.id(), item_id);
         }
-        let paced = round.pace.wait(Instant::now()).unwrap_or(LOOK);
+        let paced = round.pace.wait(Instant::now()).unwrap_or(self.look);
         self.until_next(id, now).min(paced)
     }
 
@@ -213,17 +223,17 @@ impl Delivery {
     fn until_next(&self, id: &str, now: jiff::Timestamp) -> Duration {
         match self.cases.next_due(id) {
             Ok(Some(at)) if at > now => {
-                Duration::try_from(at.duration_since(now)).unwrap_or(LOOK).min(LOOK)
+                Duration::try_from(at.duration_since(now)).unwrap_or(self.look).min(self.look)
             }
-            Ok(_) | Err(_) => LOOK,
+            Ok(_) | Err(_) => self.look,
         }
     }
 
     /// A lease of a former run tells that something may have been sent and nothing was recorded.
     async fn settle_orphans(&self, id: &str) {
         let (cases, system) = (self.cases.clone(), id.to_owned());
-        let read = tokio::task::spawn_blocking(move || cases.orphans(&system)).await;
-        let orphans: Result<Vec<Item>, QueryError> = read.unwrap_or_else(|_| Ok(Vec::new()));
+        let read = self.cases.engine().blocking(move || cases.orphans(&system)).await;
+        let orphans: Result<Vec<Item>, QueryError> = read.unwrap_or_else(|| Ok(Vec::new()));
         let orphans = match orphans {
             Ok(orphans) => orphans,
             Err(error) => {
@@ -291,7 +301,7 @@ impl Delivery {
             }
         };
         if let Some(question) = composed.before() {
-            match self.is_active(question, &producer, system, composed.trace()).await {
+            match self.is_active(question, producer.as_ref(), system, composed.trace()).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = "the person has no active inbox".to_owned();
@@ -308,7 +318,7 @@ impl Delivery {
             return Went::Well;
         }
         let span = tracing::info_span!("delivery", trace.id = %composed.trace());
-        self.send(item, composed, &producer, system).instrument(span).await
+        self.send(item, composed, producer.as_ref(), system).instrument(span).await
     }
 
     /// Records are read from disk by a thread that may wait for it.
@@ -316,14 +326,14 @@ impl Delivery {
         let (cases, routing) = (self.cases.clone(), self.routing.get());
         let (item, system) = (item.clone(), Arc::clone(system));
         let work = move || compose::compose(&cases, &item, &routing.table, &system);
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(ComposeError::Thread))
+        self.cases.engine().blocking(work).await.unwrap_or(Err(ComposeError::Thread))
     }
 
     async fn send(
         &self,
         item: Item,
         composed: Composed,
-        producer: &Producer,
+        producer: &dyn Caller,
         system: &System,
     ) -> Went {
         let until = clock::after(self.cases.now(), system.timeout + LEASE_MARGIN);
@@ -385,7 +395,7 @@ impl Delivery {
     async fn is_active(
         &self,
         question: compose::Question,
-        producer: &Producer,
+        producer: &dyn Caller,
         system: &System,
         trace: &Trace,
     ) -> Result<bool, Judgement> {

@@ -15,6 +15,7 @@ mod refusal;
 mod reply;
 mod served;
 mod trail;
+mod whole;
 
 use std::sync::Arc;
 
@@ -456,7 +457,8 @@ impl Gateway {
         answer(interaction, outcome, line)
     }
 
-    /// A supplement or withdrawal of a case that is here; anything else is answered as routing says.
+    /// A supplement or withdrawal of a case that is here, or a message that has come before; anything
+    /// else is answered as routing says.
     async fn keep_known(
         &self,
         complaint: ProcessComplaint,
@@ -466,7 +468,11 @@ impl Gateway {
         grounds: Grounds,
     ) -> Result<Result<Accepted, NotAccepted>, Refusal> {
         if matches!(complaint.content, FromComplainant::Complaint(_)) {
-            return Err(Refusal::Routing(denial));
+            // The same message again gets the first answer, wherever its unit has gone since.
+            let received = self.cases.has_received(&envelope.sender, &complaint.message_id);
+            if !received.map_err(|error| Refusal::Unavailable(Chain(&error).to_string()))? {
+                return Err(Refusal::Routing(denial));
+            }
         }
         let outcome = self.cases.accept_complaint(complaint, addressed, envelope, grounds).await;
         match outcome {

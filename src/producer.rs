@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Response, Url};
 use tokio::time::Instant;
@@ -49,6 +50,24 @@ pub struct Producer {
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+/// What makes a call: a [`Producer`] over HTTP, or a network that is simulated.
+pub trait Caller: Send + Sync + fmt::Debug {
+    /// Makes the call, once, for an answer of at most `answer_bytes_max`. Ends within the call's
+    /// timeout, whatever the other side does.
+    fn call_for(&self, call: Call, answer_bytes_max: usize) -> BoxFuture<'_, Seen>;
+
+    /// As [`Self::call_for`], for an answer of the usual size.
+    fn call(&self, call: Call) -> BoxFuture<'_, Seen> {
+        self.call_for(call, limits::ANSWER_BYTES_MAX)
+    }
+}
+
+impl Caller for Producer {
+    fn call_for(&self, call: Call, answer_bytes_max: usize) -> BoxFuture<'_, Seen> {
+        Box::pin(Self::call_for(self, call, answer_bytes_max))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::Outbound;
 use crate::delivery::Callers;
 use crate::gateway::Pools;
 use crate::outbound::{self, Pool};
-use crate::producer::Producer;
+use crate::producer::{Caller, Producer};
 use crate::tak::System;
 use crate::telemetry::Chain;
 use crate::tls::{self, ClientTls, Reloads};
@@ -113,8 +113,9 @@ impl Connections {
 }
 
 impl Callers for Connections {
-    fn producer(&self, system: &System) -> Result<Producer, String> {
-        self.kept(Some(system), |kept| kept.producer.clone())
+    fn producer(&self, system: &System) -> Result<Box<dyn Caller>, String> {
+        let producer = self.kept(Some(system), |kept| kept.producer.clone())?;
+        Ok(Box::new(producer))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Parts, follow};
 use crate::clock;
 use crate::delivery::Callers as _;
 use crate::limits;
-use crate::producer::{Answer, Body, Call, Producer, Seen};
+use crate::producer::{Answer, Body, Call, Caller, Seen};
 use crate::routing::live::{By, FailureKind, NotFetched, Taken};
 use crate::soap;
 use crate::tak::{Source, System};
@@ -161,8 +161,8 @@ async fn attempt(parts: &Parts, by: By) -> Result<Taken, NotFetched> {
         .producer(system)
         .map_err(|why| NotFetched::new(FailureKind::Identity, why))?;
     let answers = [
-        question(&producer, system, ROUTES).await?,
-        question(&producer, system, PERMISSIONS).await?,
+        question(producer.as_ref(), system, ROUTES).await?,
+        question(producer.as_ref(), system, PERMISSIONS).await?,
     ];
     let (routing, now) = (parts.routing.clone(), parts.clock.now());
     blocking(move || routing.take_over(&answers, &begun, now)).await
@@ -177,7 +177,7 @@ async fn blocking<T: Send + 'static>(
 
 /// Asks one question, and gives the answer as it came.
 async fn question(
-    producer: &Producer,
+    producer: &dyn Caller,
     system: &System,
     operation: &str,
 ) -> Result<Source, NotFetched> {

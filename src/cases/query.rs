@@ -55,6 +55,11 @@ impl Cases {
         fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
     }
 
+    /// Whether a message of this sender has been accepted under this id.
+    pub fn has_received(&self, sender: &HsaId, id: &Ii) -> Result<bool, QueryError> {
+        Ok(self.engine.get(&key::message(sender, id))?.is_some())
+    }
+
     /// A case by the number a person quotes, in any form they give it.
     pub fn by_number(&self, number: &str) -> Result<Option<Case>, QueryError> {
         let Some(number) = RegistrationNumber::parse(number) else { return Ok(None) };

@@ -1,6 +1,7 @@
 //! From an outgoing message as the case knows it to a call, and from an answer to what it says.
 
 use std::io::{self, Read as _};
+use std::iter::Peekable;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -164,9 +165,12 @@ impl Composed {
     #[must_use]
     pub fn into_call(self, system: &System, blobs: &Blobs) -> Call {
         let bytes = self.outline.content_length();
-        let pieces =
-            Pieces { rest: self.outline.parts.into_iter(), blobs: blobs.clone(), file: None };
-        let chunks = stream::unfold(pieces, |pieces| async move {
+        let rest = self.outline.parts.into_iter().peekable();
+        let pieces = Pieces { rest, blobs: blobs.clone(), file: None };
+        let chunks = stream::unfold(pieces, |mut pieces| async move {
+            if let Some(text) = pieces.text() {
+                return Some((Ok(text), pieces));
+            }
             // Files are read by a thread that may wait for the disk.
             tokio::task::spawn_blocking(move || pieces.next()).await.unwrap_or_default()
         });
@@ -198,12 +202,23 @@ impl Question {
 
 /// The pieces of an outline, as chunks of a body.
 struct Pieces {
-    rest: std::vec::IntoIter<Piece>,
+    rest: Peekable<std::vec::IntoIter<Piece>>,
     blobs: Blobs,
     file: Option<std::fs::File>,
 }
 
 impl Pieces {
+    /// The next piece where it is text, which waits for nothing.
+    fn text(&mut self) -> Option<Bytes> {
+        if self.file.is_some() {
+            return None;
+        }
+        match self.rest.next_if(|piece| matches!(piece, Piece::Text(_)))? {
+            Piece::Text(text) => Some(Bytes::from(text)),
+            Piece::File { .. } => None,
+        }
+    }
+
     fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         loop {
             if let Some(file) = &mut self.file {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::limits;
@@ -21,6 +21,7 @@ use crate::store::journal::{
 };
 use crate::store::views::{Entry, Scan, Table, ViewError, Views};
 
+mod hand;
 mod lock;
 mod open;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 mod transaction;
 mod writer;
 
+pub use hand::Hand;
 pub use transaction::{Transaction, ViewWriter};
 use writer::{Call, Message};
 
@@ -245,6 +247,8 @@ struct Shared {
 pub struct Engine {
     sender: SyncSender<Message>,
     shared: Arc<Shared>,
+    /// Tells a writer without a thread that something waits.
+    bell: Option<Arc<Notify>>,
 }
 
 impl Engine {
@@ -270,6 +274,38 @@ impl Engine {
     ) -> Result<(Self, OpenReport), StoreError> {
         let ground = open::Ground { disk, table, boot: boot.to_owned(), doubt: None, lock: None };
         open::on(settings, ground, fold, clock)
+    }
+
+    /// As [`Engine::open_on`], without a thread: the writer works when its [`Hand`] is told to, so
+    /// that a simulation decides when, and the same run can be made again.
+    pub fn open_by_hand<F: Fold>(
+        settings: &Settings,
+        disk: Arc<dyn Disk>,
+        table: Arc<dyn Table>,
+        boot: &str,
+        fold: F,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Hand, OpenReport), StoreError> {
+        let ground = open::Ground { disk, table, boot: boot.to_owned(), doubt: None, lock: None };
+        open::by_hand(settings, ground, fold, clock)
+    }
+
+    /// Runs `work`, which may wait for the disk, where that holds up nobody; `None` if it panicked.
+    /// An engine that is moved by hand has no threads: there it is run at once.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.bell {
+            Some(_) => Some(work()),
+            None => tokio::task::spawn_blocking(work).await.ok(),
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.notify_one();
+        }
     }
 
     /// Runs `job` and gives its answer once everything it appended, and everything it saw, is on
@@ -299,6 +335,7 @@ impl Engine {
                 TrySendError::Disconnected(_) => SubmitError::Closed,
             });
         }
+        self.ring();
         answer.await.unwrap_or(Err(SubmitError::Closed))
     }
 
@@ -372,6 +409,7 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.ring();
         // An error means that the writer is gone, which is what was asked for.
         answer.await.unwrap_or_default();
     }

@@ -247,7 +247,7 @@ const BAD: [Change; 12] = [
     ),
     (
         "a wrong check digit",
-        |it| add(it, &unit("").replace("SE0000000000-NEW", "SE0000000001-NEW")),
+        |it| add(it, &unit("").replace("0000000000-NEW", "0000000001-NEW")),
         "bad.toml:2:10: \"hsa_id\" of [[unit]] is not a well-formed HSA-id",
     ),
     (

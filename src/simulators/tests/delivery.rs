@@ -15,6 +15,7 @@ use crate::complaint::event::{Decision, Destination};
 use crate::complaint::message::{FromHandler, Ii, RecipientKind};
 use crate::delivery::{Callers, Delivery};
 use crate::gateway;
+use crate::producer::Caller;
 use crate::routing::Current;
 use crate::soap::{MessageReader, Original, Piece};
 use crate::store::blobs::Blobs;
@@ -65,9 +66,9 @@ struct Plain {
 }
 
 impl Callers for Plain {
-    fn producer(&self, _: &System) -> Result<Producer, String> {
+    fn producer(&self, _: &System) -> Result<Box<dyn Caller>, String> {
         assert!(!self.panics, "a bug, told to");
-        Ok(Producer::plain().unwrap())
+        Ok(Box::new(Producer::plain().unwrap()))
     }
 }
 

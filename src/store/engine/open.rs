@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use super::hand::Hand;
 use super::transaction::{Apply, ViewWriter};
 use super::writer::Writer;
 use super::{
@@ -60,12 +62,44 @@ pub(super) fn in_folder<F: Fold>(
     on(settings, Ground { disk, table, boot, doubt, lock: Some(lock) }, fold, clock)
 }
 
+/// On `ground`, with a thread that writes.
 pub(super) fn on<F: Fold>(
+    settings: &Settings,
+    ground: Ground,
+    fold: F,
+    clock: Arc<dyn Clock>,
+) -> Result<(Engine, OpenReport), StoreError> {
+    let (writer, report) = prepare(settings, ground, fold, clock)?;
+    let shared = Arc::clone(&writer.shared);
+    let (sender, receiver) = sync_channel(limits::STORE_QUEUE_MAX);
+    std::thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || writer.run(&receiver))
+        .map_err(StoreError::Thread)?;
+    Ok((Engine { sender, shared, bell: None }, report))
+}
+
+/// On `ground`, with a writer that works when it is told to.
+pub(super) fn by_hand<F: Fold>(
+    settings: &Settings,
+    ground: Ground,
+    fold: F,
+    clock: Arc<dyn Clock>,
+) -> Result<(Engine, Hand, OpenReport), StoreError> {
+    let (writer, report) = prepare(settings, ground, fold, clock)?;
+    let shared = Arc::clone(&writer.shared);
+    let (sender, receiver) = sync_channel(limits::STORE_QUEUE_MAX);
+    let bell = Arc::new(Notify::new());
+    let hand = Hand { writer, receiver, bell: Arc::clone(&bell) };
+    Ok((Engine { sender, shared, bell: Some(bell) }, hand, report))
+}
+
+fn prepare<F: Fold>(
     settings: &Settings,
     ground: Ground,
     mut fold: F,
     clock: Arc<dyn Clock>,
-) -> Result<(Engine, OpenReport), StoreError> {
+) -> Result<(Writer, OpenReport), StoreError> {
     let began = Instant::now();
     let Ground { disk, table, boot, doubt, lock } = ground;
     let standing = table.standing()?;
@@ -92,9 +126,9 @@ pub(super) fn on<F: Fold>(
     );
     let damage = u64::try_from(report.damage.len()).unwrap_or(0) + report.damage_more;
     let open = OpenReport { journal: report, views, damage_folded, took };
-    let engine =
-        start(settings, (journal, disk, table, origin, lock), Box::new(fold), clock, damage)?;
-    Ok((engine, open))
+    let writer =
+        writer_on(settings, (journal, disk, table, origin, lock), Box::new(fold), clock, damage);
+    Ok((writer, open))
 }
 
 /// Why the views must be made again; `None` where they can be gone on from.
@@ -104,6 +138,9 @@ fn reason(
     last_seq: u64,
 ) -> Option<String> {
     let Some((found, applied)) = standing else { return Some("there are none".to_owned()) };
+    if found.journal != origin.journal {
+        return Some("they were made from another journal, of which they saw nothing".to_owned());
+    }
     if found.layout != origin.layout {
         return Some(format!("they have layout {}, wanted is {}", found.layout, origin.layout));
     }
@@ -197,13 +234,13 @@ impl<'a> Folding<'a> {
 
 type Parts = (Journal, Arc<dyn Disk>, Arc<dyn Table>, Origin, Option<FolderLock>);
 
-fn start(
+fn writer_on(
     settings: &Settings,
     (journal, disk, table, origin, lock): Parts,
     fold: Box<dyn Apply>,
     clock: Arc<dyn Clock>,
     damage: u64,
-) -> Result<Engine, StoreError> {
+) -> Writer {
     let durable_seq = journal.durable_seq();
     let health = Health {
         unavailable: None,
@@ -227,7 +264,7 @@ fn start(
         ended: AtomicBool::new(false),
         durable: watch::Sender::new(durable_seq),
     });
-    let writer = Writer {
+    Writer {
         journal,
         overlay: Overlay::default(),
         table,
@@ -236,19 +273,13 @@ fn start(
         disk,
         latest: clock.now(),
         clock,
-        shared: Arc::clone(&shared),
+        shared,
         settings: settings.clone(),
         last: None,
         free_asked: None,
         probed: Instant::now(),
         lock,
-    };
-    let (sender, receiver) = sync_channel(limits::STORE_QUEUE_MAX);
-    std::thread::Builder::new()
-        .name("store-writer".to_owned())
-        .spawn(move || writer.run(&receiver))
-        .map_err(StoreError::Thread)?;
-    Ok(Engine { sender, shared })
+    }
 }
 
 fn boot_id() -> std::io::Result<String> {

@@ -1,13 +1,14 @@
 //! The writer: gathers jobs, runs them, syncs once, applies the views, answers.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::open::Folding;
 use super::transaction::{Apply, Transaction};
@@ -108,16 +109,38 @@ impl Drop for Writer {
 impl Writer {
     /// Works until it is told to close or everybody is gone.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
-        let mut closing = None;
-        while closing.is_none() {
+        let closing = loop {
             let next = receiver.recv_timeout(self.settings.probe_interval);
-            self.probe();
-            match next {
-                Ok(first) => closing = self.batch(first, receiver),
-                Err(RecvTimeoutError::Timeout) => self.look(),
-                Err(RecvTimeoutError::Disconnected) => break,
+            if let ControlFlow::Break(closing) = self.turn(next, receiver) {
+                break closing;
             }
+        };
+        self.finish(closing);
+    }
+
+    /// Deals with what has come, or with nothing having come in a while. Ends with the reply to
+    /// whoever asked for the end.
+    pub(super) fn turn(
+        &mut self,
+        next: Result<Message, RecvTimeoutError>,
+        receiver: &Receiver<Message>,
+    ) -> ControlFlow<Option<oneshot::Sender<()>>> {
+        self.probe();
+        match next {
+            Ok(first) => match self.batch(first, receiver) {
+                None => ControlFlow::Continue(()),
+                closing @ Some(_) => ControlFlow::Break(closing),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                self.look();
+                ControlFlow::Continue(())
+            }
+            Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(None),
         }
+    }
+
+    /// Brings the views to disk, lets go of the folder, and tells whoever asked for the end.
+    pub(super) fn finish(&mut self, closing: Option<oneshot::Sender<()>>) {
         if let Err(error) = self.apply().and_then(|()| self.table.flush()) {
             tracing::warn!(error = %chain(&error), "the views could not be brought to disk at close");
         }

@@ -59,7 +59,7 @@ impl Journal {
     ) -> Result<(Self, JournalReport), JournalError> {
         let mut report = JournalReport::default();
         let mut found = find(disk.as_ref())?;
-        drop_unborn(disk.as_ref(), &mut found)?;
+        drop_unborn(disk.as_ref(), &mut found, known)?;
         let Some(journal) = identity(&found, known)? else {
             let journal = Self::begin(disk, segment_bytes)?;
             report.segments = 1;
@@ -216,10 +216,17 @@ fn find(disk: &dyn Disk) -> Result<Vec<Found>, JournalError> {
         .collect()
 }
 
-/// Takes away a last segment that was being made when the power went: its head is not whole, and
-/// no record is written before the head is on disk.
-fn drop_unborn(disk: &dyn Disk, found: &mut Vec<Found>) -> Result<(), JournalError> {
-    let unborn = |f: &Found| f.head.is_none() && f.length <= frame::FIRST_OFFSET;
+/// Takes away a last segment that was being made when the power went or the disk failed: its head,
+/// or one copy of it, is not whole, and no record is written before both are on disk. One that is
+/// all that is left of what the views have seen stays, for what is missing to be told.
+fn drop_unborn(
+    disk: &dyn Disk,
+    found: &mut Vec<Found>,
+    known: Option<Known>,
+) -> Result<(), JournalError> {
+    let last_trace = found.len() == 1 && known.is_some_and(|known| known.seq > 0);
+    let begun = |f: &Found| !f.both && f.length <= frame::FIRST_OFFSET;
+    let unborn = |f: &Found| begun(f) && !(last_trace && f.head.is_some());
     if let Some(last) = found.pop_if(|last| unborn(last)) {
         let name = frame::segment_name(last.first_seq);
         disk.remove(&name)
@@ -246,7 +253,8 @@ fn identity(found: &[Found], known: Option<Known>) -> Result<Option<[u8; 16]>, J
         return Err(JournalError::Foreign { segment: other.first_seq });
     }
     match known {
-        Some(known) if known.journal != journal => Err(JournalError::Elsewhere),
+        // Views that have seen no record are nobody's: they are made again.
+        Some(known) if known.journal != journal && known.seq > 0 => Err(JournalError::Elsewhere),
         Some(_) | None => Ok(Some(journal)),
     }
 }
@@ -362,13 +370,14 @@ fn survey(last: &Found, head: &SegmentHead) -> io::Result<Tail> {
 
 /// Cuts the segment where it is torn, and puts on disk what nothing speaks for. Such records are
 /// written again and not only synced: after a failed sync the system takes its copy in memory for
-/// clean, and a second sync would succeed without writing anything.
+/// clean, and a second sync would succeed without writing anything. Where no record speaks for the
+/// segment, that goes for its head too.
 fn settle(last: &Found, cut: Option<u64>, unproven: u64, end: u64) -> io::Result<()> {
     if let Some(length) = cut {
         last.file.truncate(length)?;
     }
     let mut chunk = vec![0; 1024 * 1024];
-    let mut offset = unproven;
+    let mut offset = if unproven <= frame::FIRST_OFFSET { 0 } else { unproven };
     while offset < end {
         let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
         let part = left.min(chunk.len());

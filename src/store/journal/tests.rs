@@ -69,6 +69,31 @@ fn records_come_back_by_position_and_in_order_over_segments_and_restarts() {
 }
 
 #[test]
+fn a_segment_whose_head_was_written_in_part_is_made_anew() {
+    let disk = MemoryDisk::default();
+    // Making the file is the first operation, writing its head the second.
+    disk.fail_at(2, 1, Fault::Io);
+    assert!(Journal::open(Arc::new(disk.clone()), None, SMALL).is_err());
+    let (mut journal, report) = open(&disk);
+    assert_eq!(report.damage, vec![]);
+    append(&mut journal, &[b"the first"]);
+    let (journal, report) = open(&disk);
+    assert_eq!((report.damage, payloads(&journal)), (vec![], vec![b"the first".to_vec()]));
+}
+
+#[test]
+fn a_head_that_was_in_memory_only_is_on_disk_after_the_next_start() {
+    let disk = MemoryDisk::default();
+    disk.fail_at(3, 1, Fault::Io); // its sync
+    assert!(Journal::open(Arc::new(disk.clone()), None, SMALL).is_err());
+    let (mut journal, _) = open(&disk);
+    append(&mut journal, &[b"the first"]);
+    let after = disk.after_power_cut(Kept::Nothing);
+    let (journal, report) = open(&after);
+    assert_eq!((report.damage, payloads(&journal)), (vec![], vec![b"the first".to_vec()]));
+}
+
+#[test]
 fn a_large_record_and_an_empty_one_come_back_and_one_above_the_bound_is_refused() {
     let (mut journal, _) = open(&MemoryDisk::default());
     let large = vec![7; crate::limits::RECORD_BYTES_MAX];
