@@ -14,12 +14,17 @@ pub(super) const TO_OWN_SYSTEM: &str =
     include_str!("../../fixtures/ProcessComplaint/demo-to-own-system.request.xml");
 
 /// The example routing, file by file.
-const ROUTING: [(&str, &str); 9] = [
+const ROUTING: [(&str, &str); 11] = [
     ("platform.toml", include_str!("../../tak-config/platform.toml")),
     ("systems.toml", include_str!("../../tak-config/systems.toml")),
     ("units.toml", include_str!("../../tak-config/units.toml")),
     ("routes.toml", include_str!("../../tak-config/routes.toml")),
     ("permissions.toml", include_str!("../../tak-config/permissions.toml")),
+    ("staff.toml", include_str!("../../tak-config/staff.toml")),
+    (
+        "code-lists/standardsvar-1.0.toml",
+        include_str!("../../tak-config/code-lists/standardsvar-1.0.toml"),
+    ),
     (
         "code-lists/huvud-och-delproblem-1.0.toml",
         include_str!("../../tak-config/code-lists/huvud-och-delproblem-1.0.toml"),

@@ -1,5 +1,6 @@
 //! A routing folder as it was written: every file read into rows, whatever is wrong with them.
 
+mod person;
 mod system;
 mod unit;
 
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use toml::de::DeTable;
 
 use super::finding::{Findings, Lines, Place};
-use super::model::{Climb, Delivery, Profile, Rate, Retry, WhenUnknown};
+use super::model::{Climb, Delivery, Profile, Rate, Retry, Role, Term, WhenUnknown};
 use super::names::{Name, Names};
 use super::period::Days;
 use super::pieces::{Piece, pieces, plain};
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) units: Vec<UnitDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) permissions: Vec<Permission>,
+    pub(super) people: Vec<PersonDraft>,
     pub(super) names: Names,
     /// The systems and URLs that routes lead to, each text once.
     targets: BTreeSet<Arc<str>>,
@@ -101,6 +103,8 @@ pub(super) struct UnitDraft {
     pub(super) mailbox: Option<String>,
     pub(super) telephone: Option<String>,
     pub(super) address: Option<String>,
+    pub(super) first_contact: Option<Term>,
+    pub(super) reply_within: Option<Term>,
     /// Absent when they were written and could not be read.
     pub(super) days: Option<Days>,
     pub(super) handling: Vec<HandlingDraft>,
@@ -116,6 +120,22 @@ pub(super) struct HandlingDraft {
     pub(super) in_system: Option<bool>,
     pub(super) system: Option<Told<String>>,
     pub(super) receiver: Option<Told<HsaId>>,
+}
+
+#[derive(Debug)]
+pub(super) struct PersonDraft {
+    pub(super) place: Place,
+    pub(super) hsa_id: Option<Told<HsaId>>,
+    pub(super) name: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) posts: Vec<PostDraft>,
+}
+
+#[derive(Debug)]
+pub(super) struct PostDraft {
+    pub(super) place: Place,
+    pub(super) unit: Option<Told<HsaId>>,
+    pub(super) roles: Vec<Role>,
 }
 
 #[derive(Debug)]
@@ -179,7 +199,8 @@ fn bounds(sources: &[&Source], found: &mut Findings) -> bool {
     false
 }
 
-const TOP: [&str; 7] = ["platform", "hierarchy", "system", "county", "unit", "route", "permission"];
+const TOP: [&str; 8] =
+    ["platform", "hierarchy", "system", "county", "unit", "route", "permission", "person"];
 
 impl Draft {
     /// Reads one file; false where it is not TOML.
@@ -280,6 +301,9 @@ impl Draft {
         for fields in top.tables("permission", "[[permission]]", found) {
             let row = self.permission(&fields, found);
             self.permissions.extend(row);
+        }
+        for fields in top.tables("person", "[[person]]", found) {
+            self.people.push(person::person(&fields, found));
         }
     }
 

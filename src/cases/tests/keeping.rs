@@ -138,7 +138,7 @@ fn names(disk: &MemoryDisk) -> Vec<String> {
 async fn a_record_of_a_newer_version_is_not_guessed_at() {
     let bench = Bench::new();
     let cases = bench.open();
-    let newer = br#"{"v":2,"unheard":"of"}"#;
+    let newer = br#"{"v":65535,"unheard":"of"}"#;
     let append = |transaction: &mut Transaction<'_>| transaction.append(newer).map(|_| ());
     let refused = cases.engine().submit(append).await.unwrap_err();
     let told = crate::telemetry::Chain(&refused).to_string();
