@@ -76,6 +76,7 @@ pub mod config;
 // Doors: how calls come in. They do not know each other.
 pub mod admin;
 pub mod gateway;
+pub mod staff;
 
 // Assembly.
 pub mod app;

@@ -68,7 +68,8 @@ pub(super) fn write_routing(folder: &Path, region: &str, inkorg: &str) -> Result
 /// Settings for the demo: on loopback only.
 pub(super) fn settings(https_port: u16) -> String {
     format!(
-        "[server]\nhttps = \"127.0.0.1:{https_port}\"\nadmin = \"127.0.0.1:0\"\n\n[tls]\n\
+        "[server]\nhttps = \"127.0.0.1:{https_port}\"\nadmin = \"127.0.0.1:0\"\n\
+         staff = \"127.0.0.1:0\"\n\n[staff]\ntrust = [\"certs/person-ca.crt\"]\n\n[tls]\n\
          certificate = \"certs/gateway.crt\"\nkey = \"certs/gateway.key\"\n\
          trust = [\"certs/ca.crt\"]\ncrl = [\"certs/revoked.crl\"]\n\n[store]\ndir = \"store\"\n"
     )

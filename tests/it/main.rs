@@ -32,4 +32,5 @@ mod restart;
 mod routing_live;
 mod routing_walk;
 mod schemas;
+mod staff;
 mod wsdl;
