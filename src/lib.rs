@@ -40,6 +40,8 @@
 //! ärende = case, vägval = route, behörighet = permission, logisk adress = logical address,
 //! vårdgivare = care provider, patientnämnd = patient advisory committee, delsvar = partial reply,
 //! motfråga = question, svar = reply, ärendebekräftelse = confirmation, huvudproblem = main problem,
+//! ärendemottagare = case receiver, ärendehanterare = case handler, granskare = log reviewer,
+//! kvalitetsansvarig = quality lead, åtkomstlogg = access log,
 //! delproblem = sub problem, verksamhetsområde = operational area, tjänstekontrakt = contract.
 
 // Ground: values that every part may use. No I/O.

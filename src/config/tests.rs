@@ -151,7 +151,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [store], [tak], [telemetry], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?
