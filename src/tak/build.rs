@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::live_days;
-use super::draft::{
-    Draft, HandlingDraft, PersonDraft, PostDraft, RouteDraft, SystemDraft, TargetDraft, UnitDraft,
-};
+use super::draft::person::{PersonDraft, PostDraft};
+use super::draft::{Draft, HandlingDraft, RouteDraft, SystemDraft, TargetDraft, UnitDraft};
 use super::model::{
     County, Delivery, HandlingPeriod, Method, Person, Platform, System, Unit, WhenUnknown,
 };

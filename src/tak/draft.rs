@@ -1,6 +1,6 @@
 //! A routing folder as it was written: every file read into rows, whatever is wrong with them.
 
-mod person;
+pub(super) mod person;
 mod system;
 mod unit;
 
@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use toml::de::DeTable;
 
 use super::finding::{Findings, Lines, Place};
-use super::model::{Climb, Delivery, Profile, Rate, Retry, Role, Term, WhenUnknown};
+use super::model::{Climb, Delivery, Profile, Rate, Retry, Term, WhenUnknown};
 use super::names::{Name, Names};
 use super::period::Days;
 use super::pieces::{Piece, pieces, plain};
@@ -33,7 +33,7 @@ pub(super) struct Draft {
     pub(super) units: Vec<UnitDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) permissions: Vec<Permission>,
-    pub(super) people: Vec<PersonDraft>,
+    pub(super) people: Vec<person::PersonDraft>,
     pub(super) names: Names,
     /// The systems and URLs that routes lead to, each text once.
     targets: BTreeSet<Arc<str>>,
@@ -120,22 +120,6 @@ pub(super) struct HandlingDraft {
     pub(super) in_system: Option<bool>,
     pub(super) system: Option<Told<String>>,
     pub(super) receiver: Option<Told<HsaId>>,
-}
-
-#[derive(Debug)]
-pub(super) struct PersonDraft {
-    pub(super) place: Place,
-    pub(super) hsa_id: Option<Told<HsaId>>,
-    pub(super) name: Option<String>,
-    pub(super) title: Option<String>,
-    pub(super) posts: Vec<PostDraft>,
-}
-
-#[derive(Debug)]
-pub(super) struct PostDraft {
-    pub(super) place: Place,
-    pub(super) unit: Option<Told<HsaId>>,
-    pub(super) roles: Vec<Role>,
 }
 
 #[derive(Debug)]
@@ -302,9 +286,7 @@ impl Draft {
             let row = self.permission(&fields, found);
             self.permissions.extend(row);
         }
-        for fields in top.tables("person", "[[person]]", found) {
-            self.people.push(person::person(&fields, found));
-        }
+        self.people.extend(person::all(top, found));
     }
 
     fn read_platform(&mut self, fields: &Fields<'_>, f: &mut Findings) {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::draft::{Draft, PersonDraft, UnitDraft};
+use super::super::draft::person::PersonDraft;
+use super::super::draft::{Draft, UnitDraft};
 use super::super::finding::{Findings, Place};
 use super::super::values::nearest;
 use crate::id::HsaId;

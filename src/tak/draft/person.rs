@@ -1,12 +1,34 @@
 //! Reads `[[person]]`: who works in the built-in store, and in which role at which unit.
 
-use super::super::finding::Findings;
+use super::super::finding::{Findings, Place};
 use super::super::model::Role;
-use super::super::read::Fields;
+use super::super::read::{Fields, Told};
 use super::super::values::nearest;
-use super::{PersonDraft, PostDraft, owned};
+use super::owned;
+use crate::id::HsaId;
 
-pub(super) fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
+#[derive(Debug)]
+pub(in crate::tak) struct PersonDraft {
+    pub(in crate::tak) place: Place,
+    pub(in crate::tak) hsa_id: Option<Told<HsaId>>,
+    pub(in crate::tak) name: Option<String>,
+    pub(in crate::tak) title: Option<String>,
+    pub(in crate::tak) posts: Vec<PostDraft>,
+}
+
+#[derive(Debug)]
+pub(in crate::tak) struct PostDraft {
+    pub(in crate::tak) place: Place,
+    pub(in crate::tak) unit: Option<Told<HsaId>>,
+    pub(in crate::tak) roles: Vec<Role>,
+}
+
+/// Every person of a file.
+pub(super) fn all(top: &Fields<'_>, f: &mut Findings) -> Vec<PersonDraft> {
+    top.tables("person", "[[person]]", f).iter().map(|fields| person(fields, f)).collect()
+}
+
+fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
     fields.only(&["hsa_id", "name", "title", "role"], f);
     if !fields.has("role") {
         fields.require("role", f);
