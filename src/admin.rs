@@ -422,7 +422,7 @@ impl Trouble {
         let status = match error {
             NotAccepted::Refused(Refusal::NotFound) => StatusCode::NOT_FOUND,
             NotAccepted::Refused(Refusal::Denied(_)) => StatusCode::FORBIDDEN,
-            NotAccepted::Refused(Refusal::State(_)) => StatusCode::CONFLICT,
+            NotAccepted::Refused(Refusal::State(_) | Refusal::Changed) => StatusCode::CONFLICT,
             NotAccepted::Refused(Refusal::Invalid { .. }) | NotAccepted::Reused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

@@ -30,7 +30,7 @@ use crate::backup::restore::{self, FirstStartError};
 use crate::cases::Cases;
 use crate::cases::fold::CaseFold;
 use crate::clock::Clock;
-use crate::config::{Config, HsaIdAttribute};
+use crate::config::{Config, HsaIdAttribute, Tls};
 use crate::delivery::Delivery;
 use crate::gateway::{self, Evidence, Gateway, Proxy};
 use crate::limits;
@@ -40,6 +40,7 @@ use crate::routing::generations::{GenerationError, Generations};
 use crate::routing::picture::SharedDesk;
 use crate::routing::{Content, Current, RoutingError};
 use crate::spans::{Spans, SpansError};
+use crate::staff::Staff;
 use crate::store::blobs::{BlobError, Blobs};
 use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
 use crate::tak::{Finding, Severity};
@@ -62,6 +63,8 @@ pub enum StartError {
     Generations(#[source] GenerationError),
     #[error("the certificates of the https door")]
     Tls(#[source] TlsError),
+    #[error("the certificates of the staff door")]
+    StaffTls(#[source] TlsError),
     #[error("the store")]
     Store(#[source] StoreError),
     #[error("the attachments")]
@@ -87,6 +90,8 @@ pub struct Running {
     pub admin: SocketAddr,
     /// Where the `proxied` door listens, if it is open.
     pub proxied: Option<SocketAddr>,
+    /// Where the `staff` door listens, if it is open.
+    pub staff: Option<SocketAddr>,
     cases: Cases,
     doors: TaskTracker,
     work: TaskTracker,
@@ -109,6 +114,7 @@ pub struct Prepared {
     routing: Current,
     content: Content,
     tls: Arc<ServerTls>,
+    staff_tls: Option<Arc<ServerTls>>,
 }
 
 /// Everything below the doors.
@@ -118,6 +124,8 @@ struct Parts {
     clock: Arc<dyn Clock>,
     routing: Current,
     tls: Arc<ServerTls>,
+    /// The `staff` door's, if it is open.
+    staff_tls: Option<Arc<ServerTls>>,
     cases: Cases,
     connections: Arc<Connections>,
     delivery: Delivery,
@@ -135,6 +143,7 @@ struct Doors {
     https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     proxied: Option<SocketAddr>,
+    staff: Option<SocketAddr>,
 }
 
 /// Starts everything. `base` is the folder that relative paths in the routing start from.
@@ -157,8 +166,16 @@ pub fn prepare(
     let (routing, findings, content) =
         Current::open(&config.tak.dir, clock.now()).map_err(StartError::Routing)?;
     tell_findings(&findings);
-    let tls = ServerTls::new(tls_settings(&config), Arc::clone(&clock)).map_err(StartError::Tls)?;
-    Ok(Prepared { config, base, clock, routing, content, tls })
+    let tls =
+        ServerTls::new(tls_settings(&config.tls), Arc::clone(&clock)).map_err(StartError::Tls)?;
+    let staff_tls = match config.server.staff {
+        Some(_) => {
+            let settings = tls_settings(&config.staff);
+            Some(ServerTls::new(settings, Arc::clone(&clock)).map_err(StartError::StaffTls)?)
+        }
+        None => None,
+    };
+    Ok(Prepared { config, base, clock, routing, content, tls, staff_tls })
 }
 
 impl Prepared {
@@ -191,7 +208,7 @@ impl Prepared {
     }
 
     async fn on(self, cases: Cases) -> Result<(Parts, mpsc::Receiver<live::Ask>), StartError> {
-        let Self { config, base, clock, routing, content, tls } = self;
+        let Self { config, base, clock, routing, content, tls, staff_tls } = self;
         let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
         routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
         let first = restore::first_start(&cases, &config.store.dir).await;
@@ -218,6 +235,7 @@ impl Prepared {
             clock,
             routing,
             tls,
+            staff_tls,
             cases,
             connections,
             delivery,
@@ -240,12 +258,19 @@ fn run(
     let (admin, admin_address) = sockets.named("admin")?;
     let proxied = sockets.door("proxied").map_err(StartError::Bind)?;
     let proxied_address = proxied.as_ref().map(|(_, address)| *address);
-    parts.doors =
-        Doors { https: Some(https_address), admin: Some(admin_address), proxied: proxied_address };
+    let staff = sockets.door("staff").map_err(StartError::Bind)?;
+    let staff_address = staff.as_ref().map(|(_, address)| *address);
+    parts.doors = Doors {
+        https: Some(https_address),
+        admin: Some(admin_address),
+        proxied: proxied_address,
+        staff: staff_address,
+    };
     let (stop_doors, stop_work) = (CancellationToken::new(), CancellationToken::new());
     let (stop_admin, leave) = (stop_doors.child_token(), Leave::default());
     let (doors, work) = (TaskTracker::new(), TaskTracker::new());
-    let kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
+    let mut kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
+    kept.extend(parts.staff_tls.iter().map(|it| Arc::clone(it) as _));
     // The watch ends with the work; what it has loaded stays.
     let (clock, metrics) = (Arc::clone(&parts.clock), parts.metrics.clone());
     let _watch = tls::watch(kept, clock, metrics, stop_work.clone());
@@ -262,12 +287,17 @@ fn run(
     }
     let end = (stop_doors.clone(), leave.clone());
     doors.spawn(serve_riv_ta(parts.clone(), https, true, gateway, end));
+    if let Some((listener, _)) = staff {
+        let end = (stop_doors.clone(), leave.clone());
+        doors.spawn(serve_staff(parts.clone(), listener, end));
+    }
     doors.spawn(serve_admin(parts.clone(), admin, stop_admin.clone(), leave.bind()));
     doors.close();
     work.close();
     tracing::info!(
         https = %https_address, admin = %admin_address,
         proxied = proxied_address.map(tracing::field::display),
+        staff = staff_address.map(tracing::field::display),
         generation = %parts.routing.get().table.generation(), "the gateway is up"
     );
     let cases = parts.cases.clone();
@@ -275,6 +305,7 @@ fn run(
         https: https_address,
         admin: admin_address,
         proxied: proxied_address,
+        staff: staff_address,
         cases,
         doors,
         work,
@@ -333,16 +364,15 @@ impl Running {
     }
 }
 
-fn tls_settings(config: &Config) -> tls::Settings {
-    let mut settings =
-        tls::Settings::new(&config.tls.certificate, &config.tls.key, &config.tls.trust);
-    settings.lists.clone_from(&config.tls.crl);
-    settings.attribute = attribute(config);
+fn tls_settings(from: &Tls) -> tls::Settings {
+    let mut settings = tls::Settings::new(&from.certificate, &from.key, &from.trust);
+    settings.lists.clone_from(&from.crl);
+    settings.attribute = attribute(from);
     settings
 }
 
-fn attribute(config: &Config) -> tls::Attribute {
-    match config.tls.hsa_id_attribute {
+fn attribute(from: &Tls) -> tls::Attribute {
+    match from.hsa_id_attribute {
         HsaIdAttribute::SerialNumber => tls::Attribute::default(),
         HsaIdAttribute::OrganizationalUnit => {
             "OU".parse().unwrap_or_else(|_| tls::Attribute::default())
@@ -400,7 +430,7 @@ fn proxy(parts: &Parts) -> Proxy {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    Proxy::new(settings, attribute(&parts.config))
+    Proxy::new(settings, attribute(&parts.config.tls))
 }
 
 /// The `https` door, or without TLS the `proxied` one.
@@ -418,6 +448,23 @@ async fn serve_riv_ta(
     let stopped = listen::serve_until_left(listener, tls, settings, gateway, stop, leave).await;
     if stopped.cut > 0 {
         tracing::warn!(cut = stopped.cut, "calls were cut off at the stop");
+    }
+}
+
+async fn serve_staff(
+    parts: Parts,
+    listener: TcpListener,
+    (stop, leave): (CancellationToken, Leave),
+) {
+    let mut settings = listen::Settings::new("staff");
+    settings.connections_max = limits::STAFF_CONNECTIONS_MAX;
+    settings.metrics = parts.metrics.door(settings.name);
+    let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
+    let page = Staff::new(cases, routing, Arc::new(gateway::grounds));
+    let tls = parts.staff_tls.clone();
+    let stopped = listen::serve_until_left(listener, tls, settings, page, stop, leave).await;
+    if stopped.cut > 0 {
+        tracing::warn!(cut = stopped.cut, "calls to the staff page were cut off at the stop");
     }
 }
 
@@ -473,11 +520,14 @@ fn back_up(parts: &Parts, stop: &CancellationToken, wanted: &Wanted) -> Result<M
 fn reload(parts: &Parts) -> Vec<String> {
     let now = parts.clock.now();
     let mut lines: Vec<String> = Vec::new();
-    let reloaded = parts.tls.reload(now);
-    parts.metrics.reloaded("certificates", reloaded.faults.is_empty());
-    lines.extend(reloaded.changed.iter().map(|part| format!("https door: {part} is new")));
-    let faults = reloaded.faults.iter();
-    lines.extend(faults.map(|(part, error)| format!("https door: {part}: {}", Chain(error))));
+    let doors = [("https", Some(&parts.tls)), ("staff", parts.staff_tls.as_ref())];
+    for (door, tls) in doors.iter().filter_map(|(door, tls)| Some((door, (*tls)?))) {
+        let reloaded = tls.reload(now);
+        parts.metrics.reloaded("certificates", reloaded.faults.is_empty());
+        lines.extend(reloaded.changed.iter().map(|part| format!("{door} door: {part} is new")));
+        let faults = reloaded.faults.iter();
+        lines.extend(faults.map(|(part, error)| format!("{door} door: {part}: {}", Chain(error))));
+    }
     lines.extend(parts.connections.reload());
     match descriptions::read(parts.config.public.wsdl_folder.as_deref()) {
         Ok((library, left)) => {

@@ -3,6 +3,7 @@
 //! One job on the store's writer decides and appends; the answer waits for the disk. Reads come
 //! from the views and, for content, from the journal.
 
+pub mod desk;
 pub mod fold;
 pub mod key;
 pub mod outbox;

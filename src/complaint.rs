@@ -5,7 +5,11 @@
 pub mod case;
 pub mod codes;
 pub mod command;
+pub mod deadline;
+pub mod desk;
 pub mod event;
+mod holidays;
 pub mod letter;
 pub mod message;
 pub mod registration;
+pub mod words;

@@ -25,6 +25,8 @@ pub struct Config {
     pub proxied: Proxied,
     /// Mutual TLS on the `https` door.
     pub tls: Tls,
+    /// Mutual TLS on the `staff` door.
+    pub staff: Tls,
     /// Where what was accepted is kept.
     pub store: Store,
     /// Routing.
@@ -50,6 +52,8 @@ pub struct Server {
     pub admin: SocketAddr,
     /// RIV TA in the clear, behind a proxy that ends TLS. `None`: shut.
     pub proxied: Option<SocketAddr>,
+    /// The staff page, over mutual TLS with the cards of persons. `None`: shut.
+    pub staff: Option<SocketAddr>,
 }
 
 /// The `proxied` door: whom it listens to, and in which headers the proxy tells what it knows. Names
@@ -222,8 +226,11 @@ impl Config {
 
     fn ask(document: &mut Document<'_>) -> Self {
         let tls = tls(&mut document.section("tls"));
+        let server = server(&mut document.section("server"));
+        let staff = staff(&mut document.section("staff"), &tls, server.staff.is_some());
         Self {
-            server: server(&mut document.section("server")),
+            server,
+            staff,
             proxied: proxied(&mut document.section("proxied")),
             outbound: outbound(&mut document.section("outbound"), &tls),
             tls,
@@ -250,18 +257,22 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         section.fault("admin", format!("port {} is already that of `https`", https.port()));
     }
     let proxied = section.optional_address("proxied");
-    if let Some(address) = proxied {
-        for (name, other) in [("https", https), ("admin", admin)] {
+    let staff = section.optional_address("staff");
+    let mut taken = vec![("https", https), ("admin", admin)];
+    for (key, address) in [("proxied", proxied), ("staff", staff)] {
+        let Some(address) = address else { continue };
+        for (name, other) in &taken {
             let meet = other.ip() == address.ip()
                 || other.ip().is_unspecified()
                 || address.ip().is_unspecified();
             if meet && other.port() == address.port() && address.port() != 0 {
                 let text = format!("port {} is already that of `{name}`", address.port());
-                section.fault("proxied", text);
+                section.fault(key, text);
             }
         }
+        taken.push((key, address));
     }
-    Server { https, admin, proxied }
+    Server { https, admin, proxied, staff }
 }
 
 fn proxied(section: &mut Section<'_, '_>) -> Proxied {
@@ -333,6 +344,24 @@ fn tls(section: &mut Section<'_, '_>) -> Tls {
             HsaIdAttribute::SerialNumber,
             &attributes,
         ),
+    }
+}
+
+/// Cards of persons are trusted apart from the certificates of systems, so nothing is taken over
+/// from there but what we show of ourselves.
+fn staff(section: &mut Section<'_, '_>, tls: &Tls, open: bool) -> Tls {
+    let trust = section.paths("trust", &[]);
+    if open && trust.is_empty() {
+        let text = "the staff door is open ([server] staff) and no card is trusted; name the issuer's \
+                    certificates, such as [\"certs/siths-person-ca.pem\"]";
+        section.fault("trust", text.to_owned());
+    }
+    Tls {
+        certificate: section.path_or("certificate", tls.certificate.clone()),
+        key: section.path_or("key", tls.key.clone()),
+        trust,
+        crl: section.paths("crl", &[]),
+        hsa_id_attribute: HsaIdAttribute::SerialNumber,
     }
 }
 

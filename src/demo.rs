@@ -146,6 +146,14 @@ impl Demo {
         };
         writeln!(out, "\nAllt är igång. Avsluta med Ctrl-C.")?;
         writeln!(out, "  klagomal, RIV TA    https://localhost:{}/vp", self.gateway.https.port())?;
+        if let Some(staff) = self.gateway.staff {
+            writeln!(out, "  klagomal, personal  https://localhost:{}/", staff.port())?;
+            writeln!(
+                out,
+                "                      med ett kort ur {}, till exempel person-anna.crt och .key",
+                self.folder.join("certs").display()
+            )?;
+        }
         writeln!(out, "  klagomal, drift     http://{}/status", self.gateway.admin)?;
         writeln!(out, "  1177 Inkorg         http://{}/messages", door(self.inkorg.control()))?;
         writeln!(out, "  regionens system    http://{}/received", door(self.region.control()))?;

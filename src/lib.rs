@@ -40,6 +40,8 @@
 //! ärende = case, vägval = route, behörighet = permission, logisk adress = logical address,
 //! vårdgivare = care provider, patientnämnd = patient advisory committee, delsvar = partial reply,
 //! motfråga = question, svar = reply, ärendebekräftelse = confirmation, huvudproblem = main problem,
+//! ärendemottagare = case receiver, ärendehanterare = case handler, granskare = log reviewer,
+//! kvalitetsansvarig = quality lead, åtkomstlogg = access log,
 //! delproblem = sub problem, verksamhetsområde = operational area, tjänstekontrakt = contract.
 
 // Ground: values that every part may use. No I/O.
@@ -76,6 +78,7 @@ pub mod config;
 // Doors: how calls come in. They do not know each other.
 pub mod admin;
 pub mod gateway;
+pub mod staff;
 
 // Assembly.
 pub mod app;

@@ -507,3 +507,38 @@ pub const SPANS_STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Consumers whose calls are paced each by itself; those beyond share one pace.
 pub const CONSUMERS_PACED_MAX: usize = 10_000;
+// -- The staff page.
+
+/// How long a step can be taken back: nothing is sent to anybody before.
+pub const UNDO_TIME: Duration = Duration::from_secs(60);
+
+/// Rows on one page of a list.
+pub const STAFF_ROWS_MAX: usize = 50;
+
+/// Cases looked at for one page of a filtered list; each costs some tens of microseconds.
+pub const STAFF_ROWS_LOOKED_MAX: usize = 500;
+
+/// Cases of one person that are shown.
+pub const STAFF_PERSON_CASES_MAX: usize = 200;
+
+/// Readings of one case that are shown or handed out.
+pub const STAFF_READINGS_MAX: usize = 10_000;
+
+/// A session that is not used for this long has ended: somebody left the room.
+pub const STAFF_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// The longest session: a working day.
+pub const STAFF_SESSION_MAX: Duration = Duration::from_secs(9 * 3600);
+
+/// Open sessions; each is about 300 bytes.
+pub const STAFF_SESSIONS_MAX: usize = 10_000;
+
+/// One form of the staff page. Three texts of [`TEXT_CHARS_MAX`], each character escaped as forms do
+/// it at worst (twelve bytes), are about 720 KB.
+pub const STAFF_FORM_BYTES_MAX: usize = 1024 * 1024;
+
+/// One call to the staff page, form and answer.
+pub const STAFF_CALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Connections to the staff page; a browser opens six.
+pub const STAFF_CONNECTIONS_MAX: usize = 1024;

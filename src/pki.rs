@@ -112,18 +112,21 @@ pub fn make(dir: &Path, now: Timestamp) -> Result<Made, PkiError> {
 pub fn make_in_memory(now: Timestamp) -> Result<Files, PkiError> {
     let root = Authority::root("Testrot CA", now)?;
     let function = Authority::intermediate(FUNCTION_CA_NAME, &root, now)?;
+    let persons = Authority::root("Testperson CA", now)?;
     let wrong = Authority::root("Fel rot CA", now)?;
     let mut files = Files::new();
     files.insert("ca.crt".to_owned(), root.certificate().into_bytes());
     files.insert(ROOT_KEY.to_owned(), root.key().into_bytes());
     files.insert(format!("{FUNCTION_CA}.crt"), function.certificate().into_bytes());
     files.insert(format!("{FUNCTION_CA}.key"), function.key().into_bytes());
+    files.insert("person-ca.crt".to_owned(), persons.certificate().into_bytes());
     files.insert("wrong-ca.crt".to_owned(), wrong.certificate().into_bytes());
 
     let mut revoked = Vec::new();
     for kind in kinds() {
         let leaf = match kind.signer {
             kinds::Signer::Function => function.issue(&kind, now)?,
+            kinds::Signer::Person => persons.issue(&kind, now)?,
             kinds::Signer::Wrong => wrong.issue(&kind, now)?,
             kinds::Signer::Itself => issue::self_signed(&kind, now)?,
         };

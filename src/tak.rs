@@ -48,8 +48,8 @@ pub use explain::Explanation;
 pub use finding::{Finding, Place, Severity};
 pub use hierarchy::{Hierarchy, HierarchyError, UnitFiles};
 pub use model::{
-    County, Delivery, HandlingPeriod, Method, Platform, Profile, Rate, Retry, System, Unit,
-    WhenUnknown,
+    County, Delivery, HandlingPeriod, Method, Person, Platform, Profile, Rate, Retry, Role, System,
+    Unit, WhenUnknown,
 };
 pub use period::Days;
 pub use planned::Planned;
@@ -165,6 +165,7 @@ pub struct Table {
     counties: BTreeMap<String, Arc<County>>,
     units: BTreeMap<HsaId, Arc<Unit>>,
     committees: BTreeSet<HsaId>,
+    people: BTreeMap<HsaId, Arc<Person>>,
     names: Names,
     /// Sorted by contract, address, first day.
     routes: Rows<Route>,
@@ -221,6 +222,17 @@ impl Table {
     #[must_use]
     pub fn unit(&self, hsa_id: &HsaId) -> Option<Arc<Unit>> {
         self.units.get(hsa_id).cloned()
+    }
+
+    /// Everybody who works in the built-in store, by HSA-id.
+    pub fn people(&self) -> impl Iterator<Item = &Arc<Person>> {
+        self.people.values()
+    }
+
+    /// The person with this HSA-id.
+    #[must_use]
+    pub fn person(&self, hsa_id: &HsaId) -> Option<Arc<Person>> {
+        self.people.get(hsa_id).cloned()
     }
 
     /// Every system, callers and called, by HSA-id.

@@ -21,14 +21,16 @@ mod code;
 
 /// Outside crates, and the parts that may name them. Replacing one is then a change to few files.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum", &["admin"]),
+    ("axum", &["admin", "staff"]),
     ("clap", &["cli"]),
+    ("form_urlencoded", &["staff"]),
     ("encoding_rs", &["xml", "soap"]),
     ("hashbrown", &["tak"]),
     // `producer` reads from hyper's errors how a connection ended.
-    ("hyper", &["listen", "gateway", "simulators", "producer", "outbound"]),
+    ("hyper", &["listen", "gateway", "staff", "simulators", "producer", "outbound"]),
     ("hyper_util", &["listen", "gateway", "simulators", "outbound"]),
     ("ipnet", &["config", "gateway"]),
+    ("maud", &["staff"]),
     ("memchr", &["xml", "soap", "tak", "store"]),
     ("notify", &["tls", "app"]),
     ("opentelemetry", &["spans"]),
@@ -45,6 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("strsim", &["tak", "config"]),
     ("time", &["pki"]),
     ("tokio_rustls", &["tls", "listen", "pki", "outbound"]),
+    ("tower_service", &["staff"]),
     ("toml", &["tak", "config", "complaint"]),
     ("x509_parser", &["tls", "listen", "pki"]),
     ("xml", &["rivta"]),
@@ -72,7 +75,7 @@ const ACTS: &[&[&str]] = &[
 ];
 
 /// Doors do not know each other.
-const DOORS: &[&str] = &["admin", "gateway"];
+const DOORS: &[&str] = &["admin", "gateway", "staff"];
 
 /// Ends of names that say nothing of the job. (A handler is somebody here: the one who handles.)
 const EMPTY_ENDS: &[&str] = &["Manager", "Helper", "Util", "Processor", "Impl", "Data"];

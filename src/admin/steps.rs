@@ -5,17 +5,14 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::complaint::case::Case;
-use crate::complaint::codes::{CodeLists, ListedCode};
+use crate::complaint::codes::{CodeLists, ListedCode, OPERATIONAL_AREAS, PROBLEMS};
 use crate::complaint::message::{
     Acknowledgement, Actor, Classification, Closure, ClosureReason, Code, FromHandler, Ii, OrgUnit,
     PartialReply, PlaceCorrection, ProcessComplaintHandling, Question, Reply,
 };
+use crate::complaint::words::{self, TextFault};
 use crate::id::HsaId;
 use crate::limits;
-
-/// The names of the lists that a classification is made from.
-const PROBLEMS: &str = "huvud-och-delproblem";
-const AREAS: &str = "verksamhetsomrade";
 
 /// Who does what with a case of the built-in store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,10 +139,7 @@ impl StepWords {
 }
 
 fn given(field: &str, text: String) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err(format!("{field} is empty"));
-    }
-    within(field, &text, limits::TEXT_CHARS_MAX)?;
+    words::given(&text, limits::TEXT_CHARS_MAX).map_err(|fault| told(field, fault))?;
     Ok(text)
 }
 
@@ -159,18 +153,17 @@ fn line(field: &str, text: Option<String>) -> Result<Option<String>, String> {
 
 /// The bounds of the contracts hold here too: what is kept must be possible to send.
 fn within(field: &str, text: &str, most: usize) -> Result<(), String> {
-    if text.chars().nth(most).is_some() {
-        return Err(format!("{field} has more than {most} characters"));
-    }
-    let unfit = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{FFFE}' | '\u{FFFF}')
-    };
-    match text.chars().find(|c| unfit(*c)) {
-        Some(c) => Err(format!(
+    words::within(text, most).map_err(|fault| told(field, fault))
+}
+
+fn told(field: &str, fault: TextFault) -> String {
+    match fault {
+        TextFault::Empty => format!("{field} is empty"),
+        TextFault::TooLong(most) => format!("{field} has more than {most} characters"),
+        TextFault::Unfit(c) => format!(
             "{field} holds the character U+{:04X}, which no message can carry; take it away",
             u32::from(c)
-        )),
-        None => Ok(()),
+        ),
     }
 }
 
@@ -186,7 +179,7 @@ fn classification(
         let (code, listed) = look_up(codes, PROBLEMS, problem)?;
         if listed.parent.is_some() { &mut sub_problems } else { &mut main_problems }.push(code);
     }
-    let (operational_area, _) = look_up(codes, AREAS, area)?;
+    let (operational_area, _) = look_up(codes, OPERATIONAL_AREAS, area)?;
     Ok(Classification { main_problems, sub_problems, operational_area })
 }
 
@@ -196,12 +189,11 @@ fn look_up<'a>(
     code: &str,
 ) -> Result<(Code, &'a ListedCode), String> {
     let current = codes.current(list).ok_or_else(|| format!("there is no code list {list}"))?;
-    let listed = current.code(code.trim()).ok_or_else(|| {
+    codes.coded(list, code).ok_or_else(|| {
         let known: Vec<String> =
             current.all().map(|it| format!("{} {}", it.code, it.text)).collect();
         format!("{code} is not in {list}; it has: {}", known.join(", "))
-    })?;
-    Ok((current.coded(listed), listed))
+    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ impl Sockets {
             ("https", Some(server.https)),
             ("admin", Some(server.admin)),
             ("proxied", server.proxied),
+            ("staff", server.staff),
         ];
         let mut all = Vec::new();
         for (name, address) in doors {

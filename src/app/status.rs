@@ -100,8 +100,9 @@ pub(super) fn receivers(parts: &Parts) -> BTreeSet<String> {
 
 /// Everything that runs out, once.
 pub(super) fn expiries(parts: &Parts) -> Vec<Expiry> {
-    let mut all: Vec<Expiry> =
-        parts.tls.expiries().into_iter().chain(parts.connections.expiries()).collect();
+    let mut all = parts.tls.expiries();
+    all.extend(parts.staff_tls.iter().flat_map(|it| it.expiries()));
+    all.extend(parts.connections.expiries());
     // The door and the calls usually share their files.
     all.sort_by(|a, b| (&a.file, &a.subject, a.at).cmp(&(&b.file, &b.subject, b.at)));
     all.dedup();

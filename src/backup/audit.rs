@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::manifest::Head;
 use super::{BackupError, tree};
 use crate::cases::record::{Payload, Record, RecordError};
-use crate::complaint::event::{Debt, Event};
+use crate::complaint::event::{Act, Debt, Event};
 use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::limits;
@@ -316,7 +316,9 @@ impl<'a> Audit<'a> {
             Event::Leased { item, .. }
             | Event::Tried { item, .. }
             | Event::Decided { item, .. } => Some(item.seq),
-            Event::Opened(_)
+            Event::Staff { act: Act::Undone { step }, .. } => Some(*step),
+            Event::Staff { .. }
+            | Event::Opened(_)
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
             | Event::Handled { .. } => None,

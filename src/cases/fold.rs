@@ -2,12 +2,14 @@
 //!
 //! A pure function of the record and what the views held before it, so that two rebuilds agree.
 
+pub(super) mod desk;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::complaint::case::Case;
-use crate::complaint::event::{Decision, Event, ItemId};
+use crate::complaint::event::{Act, Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
@@ -26,8 +28,8 @@ const CASE_PIECE_BYTES: usize = 8_000;
 pub struct CaseFold;
 
 impl Fold for CaseFold {
-    // 3: no view changed, but a version that knows only records of form 1 must meet one of form 2 when
-    // it starts, and does so when it makes the views again.
+    // 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does
+    // so when it makes the views again; and the staff's desk has views of its own.
     const LAYOUT: u32 = 3;
 
     fn apply(
@@ -42,6 +44,10 @@ impl Fold for CaseFold {
             Payload::Case(record) => *record,
             Payload::Store(StoreRecord { store, .. }) => return fold_store(&store, views),
         };
+        if let Event::Staff { act: Act::Read { .. }, .. } = &record.event {
+            // Not among what happened: a case is read a hundred times as often as it changes.
+            return desk::read_by(seq, position, &record.case, views);
+        }
         views.put(&key::event(&record.case, seq), position.to_bytes())?;
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
@@ -59,6 +65,12 @@ impl Fold for CaseFold {
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
             | Event::Handled { .. } => fold_case(seq, &record, views),
+            Event::Staff { act, .. } => {
+                if let Act::Undone { step } = act {
+                    desk::take_back(views, *step, record.at)?;
+                }
+                fold_case(seq, &record, views)
+            }
         }
     }
 }
@@ -146,15 +158,18 @@ fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Option
     };
     views.put(&key::number(case.number.as_str()), to_json(&case.id)?)?;
     views.put(&key::opened(case.opened, &case.id), Vec::new())?;
+    desk::index_people(views, &case.id, &record.event)?;
     add(views, ("cases", ""), 1)?;
     Ok(Some(case))
 }
 
 fn list(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    desk::shelve(case, views, 1)?;
     Ok(views.put(&listed(case), Vec::new())?)
 }
 
 fn unlist(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    desk::shelve(case, views, -1)?;
     Ok(views.delete(&listed(case))?)
 }
 
@@ -171,8 +186,8 @@ fn owe(
     for (n, owed) in (0u16..).zip(&record.owed) {
         let id = ItemId { seq, n };
         let first = head_of(views, &owed.to, &case.id)?.is_none();
-        let state =
-            if first { ItemState::Due { at: record.at, why: None } } else { ItemState::Waiting };
+        let at = owed.not_before.map_or(record.at, |not_before| not_before.max(record.at));
+        let state = if first { ItemState::Due { at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
         let system = key::owed_to(&owed.to);
         if views.get(&system)?.is_none() {
@@ -185,7 +200,8 @@ fn owe(
             to: owed.to.clone(),
             what: owed.what.clone(),
             owed: record.at,
-            since: record.at,
+            not_before: owed.not_before,
+            since: at,
             attempts: 0,
             state,
         };
@@ -235,8 +251,9 @@ fn move_item(
 
 fn wake(views: &mut ViewWriter<'_>, id: ItemId, now: Timestamp) -> Result<(), FoldError> {
     let next = read::<Item>(views, &key::item(id))?;
-    if next.is_some_and(|next| next.state == ItemState::Waiting) {
-        return move_item(views, id, ItemState::Due { at: now, why: None }, Moved::Turn);
+    if let Some(next) = next.filter(|next| next.state == ItemState::Waiting) {
+        let at = next.not_before.map_or(now, |not_before| not_before.max(now));
+        return move_item(views, id, ItemState::Due { at, why: None }, Moved::Turn);
     }
     Ok(())
 }

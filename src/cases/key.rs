@@ -86,6 +86,73 @@ pub fn unit_prefix(receiver: &HsaId, closed: bool) -> Vec<u8> {
     key
 }
 
+/// `h`: cases that somebody at a unit has, the open ones first, oldest first.
+#[must_use]
+pub fn handler(receiver: &HsaId, handler: &HsaId, closed: bool, at: Timestamp, id: &Ii) -> Vec<u8> {
+    let mut key = handler_prefix(receiver, handler, closed);
+    time(&mut key, at);
+    ii(&mut key, id);
+    key
+}
+
+/// Prefix of the open or closed cases that somebody at a unit has.
+#[must_use]
+pub fn handler_prefix(receiver: &HsaId, handler: &HsaId, closed: bool) -> Vec<u8> {
+    let mut key = vec![b'h'];
+    text(&mut key, receiver.key());
+    text(&mut key, handler.key());
+    key.push(u8::from(closed));
+    key
+}
+
+/// `p`: cases of a person, complainant or patient. The identity stands as its hash.
+#[must_use]
+pub fn person(identity: &str, id: &Ii) -> Vec<u8> {
+    let mut key = person_prefix(identity);
+    ii(&mut key, id);
+    key
+}
+
+/// Prefix of the cases of a person.
+#[must_use]
+pub fn person_prefix(identity: &str) -> Vec<u8> {
+    let mut key = vec![b'p'];
+    key.extend_from_slice(&Sha256::digest(identity.as_bytes()));
+    key
+}
+
+/// `r`: a reading of a case, by its journal number.
+#[must_use]
+pub fn reading(id: &Ii, seq: u64) -> Vec<u8> {
+    let mut key = readings(id);
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// Prefix of all readings of a case.
+#[must_use]
+pub fn readings(id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'r'];
+    ii(&mut key, id);
+    key
+}
+
+/// `v`: a reading of any case that a unit has, the newest first.
+#[must_use]
+pub fn unit_reading(receiver: &HsaId, seq: u64) -> Vec<u8> {
+    let mut key = unit_readings(receiver);
+    key.extend_from_slice(&(!seq).to_be_bytes());
+    key
+}
+
+/// Prefix of all readings of a unit's cases.
+#[must_use]
+pub fn unit_readings(receiver: &HsaId) -> Vec<u8> {
+    let mut key = vec![b'v'];
+    text(&mut key, receiver.key());
+    key
+}
+
 /// `o`: outgoing message.
 #[must_use]
 pub fn item(id: ItemId) -> Vec<u8> {

@@ -51,7 +51,7 @@ impl Cases {
         self.case_at(key::case(id))
     }
 
-    fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
+    pub(super) fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
         fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
     }
 
@@ -188,7 +188,7 @@ impl Cases {
         }
     }
 
-    fn read_record(&self, position: Position) -> Result<Record, QueryError> {
+    pub(super) fn read_record(&self, position: Position) -> Result<Record, QueryError> {
         let bytes = self
             .engine
             .read(position)

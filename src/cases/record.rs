@@ -10,7 +10,7 @@ use crate::soap::Original;
 
 /// The version that this program writes. It reads this one and every older one.
 ///
-/// 2: there are records of the store itself, beside those of cases.
+/// 2: there are records of the store itself, beside those of cases, and of what staff do with a case.
 pub const RECORD_VERSION: u16 = 2;
 
 /// What stands in one journal record.
@@ -136,7 +136,8 @@ impl Record {
             Event::Withdrawn { .. }
             | Event::Leased { .. }
             | Event::Tried { .. }
-            | Event::Decided { .. } => &[],
+            | Event::Decided { .. }
+            | Event::Staff { .. } => &[],
         };
         let marks = self.original.iter().flat_map(|original| &original.marks);
         let mut files: Vec<(&str, u64)> =
@@ -188,6 +189,9 @@ pub struct Item {
     pub to: String,
     pub what: Debt,
     pub owed: Timestamp,
+    /// Not sent before: until then it can be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Since when it is tried: when its turn came, or an operator last said to send it.
     pub since: Timestamp,
     /// Attempts begun, those included that ended before anything was sent.

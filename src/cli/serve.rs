@@ -64,6 +64,9 @@ async fn serve(config: Config, base: PathBuf, take_over: bool, out: &mut dyn Wri
     if let Some(proxied) = running.proxied {
         writeln!(out, "proxied {proxied}")?;
     }
+    if let Some(staff) = running.staff {
+        writeln!(out, "staff {staff}")?;
+    }
     out.flush()?;
     loop {
         let Some(successor) = signals.end_of(&running).await else {

@@ -13,6 +13,8 @@ use super::message::{Classification, Code};
 pub const PROBLEMS: &str = "huvud-och-delproblem";
 /// The list of verksamhetsområden.
 pub const OPERATIONAL_AREAS: &str = "verksamhetsomrade";
+/// The list of standard replies (delsvar), each with its wording.
+pub const STANDARD_REPLIES: &str = "standardsvar";
 
 /// One version of one code list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct ListedCode {
     pub text: String,
     /// The top-level code that it belongs to; absent at the top level.
     pub parent: Option<String>,
+    /// What the complainant reads, where the code stands for a text of its own.
+    pub wording: Option<String>,
     /// How well the code is known.
     pub provenance: Provenance,
 }
@@ -159,6 +163,14 @@ impl CodeLists {
     #[must_use]
     pub fn current(&self, name: &str) -> Option<&CodeList> {
         self.lists.get(name)?.values().next_back()
+    }
+
+    /// A code of the highest version of the list, in wire form and as it is listed.
+    #[must_use]
+    pub fn coded(&self, name: &str, code: &str) -> Option<(Code, &ListedCode)> {
+        let list = self.current(name)?;
+        let listed = list.code(code.trim())?;
+        Some((list.coded(listed), listed))
     }
 
     /// One version of a list.
@@ -353,6 +365,9 @@ struct Page<'a> {
     faults: Vec<CodeListFault>,
 }
 
+/// What a `[[code]]` may have.
+const OPTIONAL: &[&str] = &["parent", "wording"];
+
 /// The texts of a table by key, and where each stands.
 type Texts = BTreeMap<String, (String, Range<usize>)>;
 
@@ -425,7 +440,7 @@ impl<'a> Page<'a> {
             return None;
         };
         let mut texts =
-            self.texts(table, entry.span(), &["code", "text", "provenance"], &["parent"], &[])?;
+            self.texts(table, entry.span(), &["code", "text", "provenance"], OPTIONAL, &[])?;
         let (provenance, at) = texts.remove("provenance")?;
         let provenance = match provenance.as_str() {
             "sourced" => Provenance::Sourced,
@@ -442,7 +457,8 @@ impl<'a> Page<'a> {
         let (code, _) = texts.remove("code")?;
         let (text, _) = texts.remove("text")?;
         let (parent, parent_at) = texts.remove("parent").unzip();
-        Some((ListedCode { code, text, parent, provenance }, parent_at))
+        let wording = texts.remove("wording").map(|(wording, _)| wording);
+        Some((ListedCode { code, text, parent, wording, provenance }, parent_at))
     }
 
     /// The texts of `table`: each of `required` and possibly `optional`; keys in `other` are left to

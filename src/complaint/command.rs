@@ -57,10 +57,13 @@ pub enum Refusal {
     /// `ACCESS_DENIED`.
     #[error("{0}")]
     Denied(String),
+    /// `INVALID_STATE`: somebody else was first.
+    #[error("Ärendet har ändrats sedan det visades.")]
+    Changed,
 }
 
 impl Refusal {
-    fn invalid(field: &str, rule: impl Into<String>) -> Self {
+    pub(super) fn invalid(field: &str, rule: impl Into<String>) -> Self {
         Self::Invalid { field: field.to_owned(), rule: rule.into() }
     }
 }
@@ -78,10 +81,8 @@ pub fn open_from_portal(
     fits_reception("complaint", complaint, reception)?;
     let mut owed = Vec::new();
     if let Destination::System { id, receiver, .. } = &reception.destination {
-        owed.push(Owed {
-            to: id.clone(),
-            what: Debt::Relay { seq: None, receiver: receiver.clone() },
-        });
+        let what = Debt::Relay { seq: None, receiver: receiver.clone() };
+        owed.push(Owed::now(id.clone(), what));
     }
     confirm(complaint, parties, &mut owed);
     let event = opened(Source::Portal, complaint, sender, reception, number);
@@ -113,6 +114,27 @@ pub fn register(
     let source = Source::Registered { origin: *origin, by: Box::new(by.clone()) };
     let event = opened(source, complaint, sender, reception, number);
     Ok(Decided { event, owed })
+}
+
+/// A case that began outside 1177, registered by `by` in the built-in store; `own` is the gateway.
+pub fn register_here(
+    registration: (&Origin, &Complaint),
+    by: &Actor,
+    own: &HsaId,
+    reception: &Reception,
+    number: RegistrationNumber,
+    parties: &Parties,
+) -> Result<Decided, Refusal> {
+    let (origin, complaint) = registration;
+    if !matches!(reception.destination, Destination::Store) {
+        return Err(Refusal::Denied("Mottagaren handläggs inte här.".to_owned()));
+    }
+    fits_reception("registration/complaint", complaint, reception)?;
+    let mut owed = Vec::new();
+    confirm(complaint, parties, &mut owed);
+    owed.extend(onward(parties, own));
+    let source = Source::Registered { origin: *origin, by: Box::new(by.clone()) };
+    Ok(Decided { event: opened(source, complaint, own, reception, number), owed })
 }
 
 /// What the complainant sends to a case that is there: a supplement or a withdrawal. `addressed` is
@@ -150,10 +172,8 @@ pub fn from_complainant(
     }
     let mut owed = Vec::new();
     if let Destination::System { id, receiver, .. } = &case.destination {
-        owed.push(Owed {
-            to: id.clone(),
-            what: Debt::Relay { seq: None, receiver: receiver.clone() },
-        });
+        let what = Debt::Relay { seq: None, receiver: receiver.clone() };
+        owed.push(Owed::now(id.clone(), what));
     }
     Ok(Decided { event, owed })
 }
@@ -182,7 +202,7 @@ pub fn handle(
     let step = step_of(content, case, handling.via, to, codes)?;
     let mut owed = Vec::new();
     if case.in_inbox && is_told(&step) {
-        owed.push(Owed { to: parties.inkorg.clone(), what: Debt::Letter });
+        owed.push(Owed::now(parties.inkorg.clone(), Debt::Letter));
     }
     owed.extend(onward(parties, handling.system));
     if let Step::Transfer(transferred) = &step {
@@ -259,24 +279,24 @@ fn opened(
 /// The confirmation (ärendebekräftelse) that every complainant with an inbox gets.
 fn confirm(complaint: &Complaint, parties: &Parties, owed: &mut Vec<Owed>) {
     if inbox_person(complaint).is_some() {
-        owed.push(Owed { to: parties.inkorg.clone(), what: Debt::Letter });
+        owed.push(Owed::now(parties.inkorg.clone(), Debt::Letter));
     }
 }
 
 /// What the 1177 platform itself sent is not told back to it.
 fn onward(parties: &Parties, sender: &HsaId) -> Option<Owed> {
     let to = parties.onward.clone()?;
-    (*sender != parties.portal).then_some(Owed { to, what: Debt::Onward })
+    (*sender != parties.portal).then_some(Owed::now(to, Debt::Onward))
 }
 
-fn still_open(case: &Case) -> Result<(), Refusal> {
+pub(super) fn still_open(case: &Case) -> Result<(), Refusal> {
     if case.closed.is_some() {
         return Err(Refusal::State("Ärendet är avslutat.".to_owned()));
     }
     Ok(())
 }
 
-fn may_handle(case: &Case, handling: Handling<'_>) -> Result<(), Refusal> {
+pub(super) fn may_handle(case: &Case, handling: Handling<'_>) -> Result<(), Refusal> {
     let may = match (&case.destination, handling.via) {
         (Destination::Store, Via::Store) => true,
         (Destination::System { hsa_id, .. }, Via::System) => hsa_id == handling.system,
@@ -398,9 +418,9 @@ fn relay_all(case: &Case, transferred: &Transferred) -> Vec<Owed> {
     }
     case.complainant_seqs
         .iter()
-        .map(|seq| Owed {
-            to: id.clone(),
-            what: Debt::Relay { seq: Some(*seq), receiver: receiver.clone() },
+        .map(|seq| {
+            let what = Debt::Relay { seq: Some(*seq), receiver: receiver.clone() };
+            Owed::now(id.clone(), what)
         })
         .collect()
 }
@@ -426,4 +446,4 @@ pub fn own_case_id(gateway: &HsaId, number: &RegistrationNumber) -> Ii {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -29,6 +29,56 @@ pub enum Event {
     Tried { item: ItemId, attempt: u32, outcome: Outcome },
     /// An operator decided about an outgoing message.
     Decided { item: ItemId, decision: Decision, reason: String },
+    /// Something among the staff of the built-in store, which the complainant is not told of.
+    Staff { by: Actor, act: Act },
+}
+
+/// What the staff of the built-in store do with a case besides handling it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// The case is somebody's from now on, or nobody's.
+    Assigned { to: Option<Assignee> },
+    /// An internal note.
+    Noted { text: String },
+    /// The case was shown: the access log (PDL 4 kap. 3 §, HSLF-FS 2016:40 4 kap. 9 §).
+    Read { why: Why },
+    /// The step of record `step` was taken back before anybody was told of it.
+    Undone { step: u64 },
+}
+
+/// Somebody that a case is assigned to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignee {
+    pub hsa_id: HsaId,
+    pub name: String,
+}
+
+/// On what ground somebody was shown a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Reads and distributes what comes in.
+    Distributes,
+    /// Handles the case.
+    Handles,
+    /// Oversees the unit's cases.
+    Oversees,
+    /// Checks who has read the case.
+    ReviewsLog,
+}
+
+impl Why {
+    /// In Swedish, for people.
+    #[must_use]
+    pub const fn swedish(self) -> &'static str {
+        match self {
+            Self::Distributes => "fördelar enhetens ärenden",
+            Self::Handles => "handlägger ärendet",
+            Self::Oversees => "kvalitetsansvarig",
+            Self::ReviewsLog => "granskar åtkomstloggen",
+        }
+    }
 }
 
 /// The beginning of a case. All that the destination depends on is fixed here.
@@ -123,6 +173,17 @@ pub struct Owed {
     /// The id of the system that gets it.
     pub to: String,
     pub what: Debt,
+    /// Not sent before: until then it can be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+}
+
+impl Owed {
+    /// Owed at once.
+    #[must_use]
+    pub const fn now(to: String, what: Debt) -> Self {
+        Self { to, what, not_before: None }
+    }
 }
 
 /// What is owed.

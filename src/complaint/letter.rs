@@ -26,7 +26,8 @@ pub fn letter(case: &Case, event: &Event) -> Option<Letter> {
         | Event::Withdrawn { .. }
         | Event::Leased { .. }
         | Event::Tried { .. }
-        | Event::Decided { .. } => return None,
+        | Event::Decided { .. }
+        | Event::Staff { .. } => return None,
     };
     Some(Letter {
         heading: heading.to_owned(),

@@ -46,7 +46,8 @@ fn the_example_has_every_key_and_a_comment_for_each_section() {
 fn every_key_is_heard() {
     let config = parse(
         r#"
-        server = { https = "127.0.0.1:1", admin = "[::1]:2", proxied = "127.0.0.1:3" }
+        server = { https = "127.0.0.1:1", admin = "[::1]:2", proxied = "127.0.0.1:3", staff = "127.0.0.1:4" }
+        staff = { key = "k", trust = ["l"], crl = ["m"] }
         proxied = { sources = ["10.0.0.0/8"], certificate_header = "A", for_header = "b", proto_header = "c", host_header = "d", port_header = "e", instance_id = "f" }
         tls = { certificate = "a", key = "/b", trust = ["c", "d"], crl = ["e"], hsa_id_attribute = "OU" }
         store = { dir = "f", min_free_bytes = 0x10 }
@@ -64,6 +65,7 @@ fn every_key_is_heard() {
             https: "127.0.0.1:1".parse().unwrap(),
             admin: "[::1]:2".parse().unwrap(),
             proxied: Some("127.0.0.1:3".parse().unwrap()),
+            staff: Some("127.0.0.1:4".parse().unwrap()),
         },
         proxied: Proxied {
             sources: vec!["10.0.0.0/8".parse().unwrap()],
@@ -81,6 +83,13 @@ fn every_key_is_heard() {
             trust: vec![at("c"), at("d")],
             crl: vec![at("e")],
             hsa_id_attribute: HsaIdAttribute::OrganizationalUnit,
+        },
+        staff: Tls {
+            certificate: at("a"),
+            key: at("k"),
+            trust: vec![at("l")],
+            crl: vec![at("m")],
+            hsa_id_attribute: HsaIdAttribute::SerialNumber,
         },
         store: Store { dir: at("f"), min_free_bytes: 16 },
         tak: Tak { dir: at("../g") },
@@ -142,7 +151,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [store], [tak], [telemetry], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?

@@ -265,7 +265,8 @@ fn relay(
         Event::Handled { .. }
         | Event::Leased { .. }
         | Event::Tried { .. }
-        | Event::Decided { .. } => {
+        | Event::Decided { .. }
+        | Event::Staff { .. } => {
             return Err(ComposeError::Kind);
         }
     };
@@ -359,7 +360,8 @@ fn complaint_of(cases: &Cases, case: &Case, record: &Record) -> Result<Complaint
         | Event::Handled { .. }
         | Event::Leased { .. }
         | Event::Tried { .. }
-        | Event::Decided { .. } => Err(ComposeError::NoCase),
+        | Event::Decided { .. }
+        | Event::Staff { .. } => Err(ComposeError::NoCase),
     }
 }
 
@@ -377,7 +379,8 @@ fn onward(
         | Event::Withdrawn { .. }
         | Event::Leased { .. }
         | Event::Tried { .. }
-        | Event::Decided { .. } => return Err(ComposeError::Kind),
+        | Event::Decided { .. }
+        | Event::Staff { .. } => return Err(ComposeError::Kind),
     };
     let message = ProcessComplaintHandling {
         message_id: own_message_id(cases, item, record),

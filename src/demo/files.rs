@@ -14,12 +14,17 @@ pub(super) const TO_OWN_SYSTEM: &str =
     include_str!("../../fixtures/ProcessComplaint/demo-to-own-system.request.xml");
 
 /// The example routing, file by file.
-const ROUTING: [(&str, &str); 9] = [
+const ROUTING: [(&str, &str); 11] = [
     ("platform.toml", include_str!("../../tak-config/platform.toml")),
     ("systems.toml", include_str!("../../tak-config/systems.toml")),
     ("units.toml", include_str!("../../tak-config/units.toml")),
     ("routes.toml", include_str!("../../tak-config/routes.toml")),
     ("permissions.toml", include_str!("../../tak-config/permissions.toml")),
+    ("staff.toml", include_str!("../../tak-config/staff.toml")),
+    (
+        "code-lists/standardsvar-1.0.toml",
+        include_str!("../../tak-config/code-lists/standardsvar-1.0.toml"),
+    ),
     (
         "code-lists/huvud-och-delproblem-1.0.toml",
         include_str!("../../tak-config/code-lists/huvud-och-delproblem-1.0.toml"),
@@ -63,7 +68,8 @@ pub(super) fn write_routing(folder: &Path, region: &str, inkorg: &str) -> Result
 /// Settings for the demo: on loopback only.
 pub(super) fn settings(https_port: u16) -> String {
     format!(
-        "[server]\nhttps = \"127.0.0.1:{https_port}\"\nadmin = \"127.0.0.1:0\"\n\n[tls]\n\
+        "[server]\nhttps = \"127.0.0.1:{https_port}\"\nadmin = \"127.0.0.1:0\"\n\
+         staff = \"127.0.0.1:0\"\n\n[staff]\ntrust = [\"certs/person-ca.crt\"]\n\n[tls]\n\
          certificate = \"certs/gateway.crt\"\nkey = \"certs/gateway.key\"\n\
          trust = [\"certs/ca.crt\"]\ncrl = [\"certs/revoked.crl\"]\n\n[store]\ndir = \"store\"\n"
     )

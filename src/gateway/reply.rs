@@ -128,7 +128,7 @@ pub(super) fn refused(
     let code = match refusal {
         command::Refusal::Invalid { .. } => ErrorCode::ValidationError,
         command::Refusal::NotFound => ErrorCode::NotFound,
-        command::Refusal::State(_) => ErrorCode::InvalidState,
+        command::Refusal::State(_) | command::Refusal::Changed => ErrorCode::InvalidState,
         command::Refusal::Denied(_) => ErrorCode::AccessDenied,
     };
     let mut answer = error(code, log_id);
@@ -141,7 +141,7 @@ pub(super) fn refused_name(refusal: &command::Refusal) -> &'static str {
     match refusal {
         command::Refusal::Invalid { .. } => "not valid",
         command::Refusal::NotFound => "case not found",
-        command::Refusal::State(_) => "not in this state",
+        command::Refusal::State(_) | command::Refusal::Changed => "not in this state",
         command::Refusal::Denied(_) => "access denied",
     }
 }

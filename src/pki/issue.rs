@@ -11,7 +11,7 @@ use rcgen::{
 use time::OffsetDateTime;
 
 use super::PkiError;
-use super::kinds::{Id, Key, Kind, Span};
+use super::kinds::{Id, Key, Kind, Signer, Span};
 
 /// serialNumber, where Swedish function certificates carry the HSA-id (SITHS; VP's pattern).
 const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
@@ -164,7 +164,8 @@ fn authority_params(
 }
 
 fn leaf_params(kind: &Kind, now: Timestamp) -> Result<CertificateParams, PkiError> {
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let names = if kind.signer == Signer::Person { Vec::new() } else { names };
     let mut params = CertificateParams::new(names).map_err(|source| sign(kind.name, source))?;
     params.distinguished_name = subject(kind.name);
     let number = DnType::CustomDnType(SERIAL_NUMBER.to_vec());
@@ -183,7 +184,10 @@ fn leaf_params(kind: &Kind, now: Timestamp) -> Result<CertificateParams, PkiErro
     if kind.key == Key::Rsa2048 {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // A card is nobody's server.
+    if kind.signer != Signer::Person {
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    }
     if kind.client {
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
     }

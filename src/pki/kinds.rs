@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 pub enum Signer {
     /// The function CA, under the test root.
     Function,
+    /// The person CA, a root of its own: cards are not trusted as systems are.
+    Person,
     /// A root that nobody trusts.
     Wrong,
     /// The certificate itself.
@@ -83,6 +85,7 @@ pub fn kinds() -> Vec<Kind> {
         revoked: false,
         purpose,
     };
+    let person = |name, id, purpose| Kind { signer: Signer::Person, ..good(name, id, purpose) };
     let odd = |name, purpose| Kind { id: region, ..good(name, "", purpose) };
     vec![
         good("gateway", "SE0000000000-GATEWAY", "the gateway itself, as server and as caller"),
@@ -92,6 +95,17 @@ pub fn kinds() -> Vec<Kind> {
         good("obehorig", "SE0000000000-OBEHORIG", "a system that is known but permitted nothing"),
         good("anna", "SE0000000000-ANNA", "staff: Anna"),
         good("bo", "SE0000000000-BO", "staff: Bo"),
+        person("person-anna", "SE0000000000-ANNA", "card: Anna Påhittad, Testvårdcentralen"),
+        person(
+            "person-bo",
+            "SE0000000000-BO",
+            "card: Bo Påhittad, Testvårdcentralen and dental care",
+        ),
+        person("person-p1", "SE0000000000-P1", "card: Cecilia Påhittad, kvalitetsansvarig"),
+        person("person-p2", "SE0000000000-P2", "card: David Påhittad, granskare"),
+        person("person-p3", "SE0000000000-P3", "card: Eva Påhittad, lokal administratör"),
+        person("person-p4", "SE0000000000-P4", "card: Filip Påhittad, Testpatientnämnden"),
+        person("person-obehorig", "SE0000000000-P9", "card: somebody with no role anywhere"),
         Kind {
             id: Id::Utf8("SE0000000000-REGION"),
             ..odd("hsa-id-in-utf8string", "good: the HSA-id is a UTF8String")
@@ -137,6 +151,7 @@ pub(super) fn readme() -> String {
          | `ca.crt`, `ca.key` | the test root: put `ca.crt` on a trust list |\n\
          | `function-ca.crt`, `function-ca.key` | the intermediate that signs the function \
          certificates |\n\
+         | `person-ca.crt` | the root that signs the cards of persons, for `[staff] trust` |\n\
          | `wrong-ca.crt` | another root, to be trusted by nobody |\n\
          | `empty.crl` | revocation lists of the root and of the function CA, nobody on them |\n\
          | `revoked.crl` | the same with `revoked` on it; `certs revoke` adds to it |\n",

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::live_days;
+use super::draft::person::{PersonDraft, PostDraft};
 use super::draft::{Draft, HandlingDraft, RouteDraft, SystemDraft, TargetDraft, UnitDraft};
-use super::model::{County, Delivery, HandlingPeriod, Method, Platform, System, Unit, WhenUnknown};
+use super::model::{
+    County, Delivery, HandlingPeriod, Method, Person, Platform, System, Unit, WhenUnknown,
+};
 use super::rows::{Route, Rows, Target};
 use super::{Generation, Hierarchy, Table};
+use crate::complaint::deadline::Terms;
 use crate::limits;
 
 type Systems = BTreeMap<String, Arc<System>>;
@@ -59,6 +63,11 @@ pub(super) fn table(
         counties,
         units,
         standard: draft.names.find("*"),
+        people: draft
+            .people
+            .iter()
+            .map(|it| person(it).map(|it| (it.hsa_id.clone(), Arc::new(it))))
+            .collect::<Option<_>>()?,
         names: draft.names,
         routes: Rows::new(routes),
         permissions: Rows::new(draft.permissions),
@@ -130,8 +139,25 @@ fn unit(it: &UnitDraft, systems: &Systems) -> Option<Unit> {
         mailbox: it.mailbox.clone(),
         telephone: it.telephone.clone(),
         address: it.address.clone(),
+        terms: Terms {
+            first_contact: it.first_contact.unwrap_or(Terms::STANDARD.first_contact),
+            reply: it.reply_within.unwrap_or(Terms::STANDARD.reply),
+        },
         days: it.days?,
         handling,
+        place: it.place,
+    })
+}
+
+fn person(it: &PersonDraft) -> Option<Person> {
+    let post = |it: &PostDraft| {
+        Some((it.unit.as_ref()?.value.clone(), it.roles.iter().copied().collect()))
+    };
+    Some(Person {
+        hsa_id: it.hsa_id.as_ref()?.value.clone(),
+        name: it.name.clone()?,
+        title: it.title.clone(),
+        posts: it.posts.iter().map(post).collect::<Option<_>>()?,
         place: it.place,
     })
 }

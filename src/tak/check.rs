@@ -1,5 +1,6 @@
 //! What rows say to each other: references, gaps, overlaps, rings, and what nobody can use.
 
+mod people;
 mod rows;
 mod units;
 
@@ -28,6 +29,7 @@ pub(super) fn all(draft: &mut Draft, today: Date, found: &mut Findings) {
     units::check(draft, &systems, today, found);
     rows::routes(draft, &systems, today, found);
     rows::permissions(draft, today, found);
+    people::check(draft, found);
 }
 
 /// Systems by the id that other rows name them by.
@@ -77,6 +79,7 @@ fn duplicates(draft: &Draft, found: &mut Findings) {
     twice(systems.iter().filter_map(|it| it.hsa_id.as_ref()), "HSA-id of a system", found);
     twice(draft.counties.iter().filter_map(|it| it.code.as_ref()), "county code", found);
     twice(draft.units.iter().filter_map(|it| it.hsa_id.as_ref()), "HSA-id of a unit", found);
+    twice(draft.people.iter().filter_map(|it| it.hsa_id.as_ref()), "HSA-id of a person", found);
 }
 
 fn twice<'a, T: Ord + std::fmt::Display + 'a>(

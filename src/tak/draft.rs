@@ -1,5 +1,6 @@
 //! A routing folder as it was written: every file read into rows, whatever is wrong with them.
 
+pub(super) mod person;
 mod system;
 mod unit;
 
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use toml::de::DeTable;
 
 use super::finding::{Findings, Lines, Place};
-use super::model::{Climb, Delivery, Profile, Rate, Retry, WhenUnknown};
+use super::model::{Climb, Delivery, Profile, Rate, Retry, Term, WhenUnknown};
 use super::names::{Name, Names};
 use super::period::Days;
 use super::pieces::{Piece, pieces, plain};
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) units: Vec<UnitDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) permissions: Vec<Permission>,
+    pub(super) people: Vec<person::PersonDraft>,
     pub(super) names: Names,
     /// The systems and URLs that routes lead to, each text once.
     targets: BTreeSet<Arc<str>>,
@@ -101,6 +103,8 @@ pub(super) struct UnitDraft {
     pub(super) mailbox: Option<String>,
     pub(super) telephone: Option<String>,
     pub(super) address: Option<String>,
+    pub(super) first_contact: Option<Term>,
+    pub(super) reply_within: Option<Term>,
     /// Absent when they were written and could not be read.
     pub(super) days: Option<Days>,
     pub(super) handling: Vec<HandlingDraft>,
@@ -179,7 +183,8 @@ fn bounds(sources: &[&Source], found: &mut Findings) -> bool {
     false
 }
 
-const TOP: [&str; 7] = ["platform", "hierarchy", "system", "county", "unit", "route", "permission"];
+const TOP: [&str; 8] =
+    ["platform", "hierarchy", "system", "county", "unit", "route", "permission", "person"];
 
 impl Draft {
     /// Reads one file; false where it is not TOML.
@@ -281,6 +286,7 @@ impl Draft {
             let row = self.permission(&fields, found);
             self.permissions.extend(row);
         }
+        self.people.extend(person::all(top, found));
     }
 
     fn read_platform(&mut self, fields: &Fields<'_>, f: &mut Findings) {

@@ -1,5 +1,6 @@
 //! What a routing configuration says, once it has been read and checked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Place;
 use super::period::Days;
+use crate::complaint::deadline::Terms;
 use crate::id::HsaId;
+
+pub(super) use crate::complaint::deadline::Term;
 
 /// `[platform]`: this gateway and its neighbours.
 #[derive(Debug, Clone)]
@@ -231,6 +235,8 @@ pub struct Unit {
     pub telephone: Option<String>,
     /// For letters.
     pub address: Option<String>,
+    /// How long a case may take here.
+    pub terms: Terms,
     /// The days on which it takes cases at all.
     pub days: Days,
     /// In order of days; from the day of loading on, exactly one covers each of `days`.
@@ -247,6 +253,74 @@ impl Unit {
             return None;
         }
         self.handling.iter().find(|it| it.days.contains(day))
+    }
+}
+
+/// `[[person]]`: somebody who works in the built-in store.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// What the card shows (SITHS: serialNumber of the subject).
+    pub hsa_id: HsaId,
+    /// For colleagues, and for the complainant where it stands under an answer.
+    pub name: String,
+    /// The same.
+    pub title: Option<String>,
+    /// The roles at each unit. Never at both a patientnämnd and in care.
+    pub posts: BTreeMap<HsaId, BTreeSet<Role>>,
+    /// Where it is configured.
+    pub place: Place,
+}
+
+impl Person {
+    /// The roles at a unit.
+    #[must_use]
+    pub fn roles_at(&self, unit: &HsaId) -> BTreeSet<Role> {
+        self.posts.get(unit).cloned().unwrap_or_default()
+    }
+}
+
+/// What somebody does at a unit; the national tool's roles, and kvalitetsansvarig of municipal care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Ärendemottagare: reads and distributes what comes in.
+    CaseReceiver,
+    /// Ärendehanterare: sees and answers what is assigned.
+    CaseHandler,
+    /// Granskare: reads the access log.
+    LogReviewer,
+    /// Kvalitetsansvarig: places and oversees, writes no reply.
+    QualityLead,
+    /// Lokal administratör: redistributes without reading.
+    LocalAdministrator,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [
+        Self::CaseReceiver,
+        Self::CaseHandler,
+        Self::LogReviewer,
+        Self::QualityLead,
+        Self::LocalAdministrator,
+    ];
+
+    /// As in the configuration and on the page.
+    #[must_use]
+    pub const fn swedish(self) -> &'static str {
+        match self {
+            Self::CaseReceiver => "ärendemottagare",
+            Self::CaseHandler => "ärendehanterare",
+            Self::LogReviewer => "granskare",
+            Self::QualityLead => "kvalitetsansvarig",
+            Self::LocalAdministrator => "lokal administratör",
+        }
+    }
+
+    /// From the word of the configuration, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        Self::ALL.into_iter().find(|it| it.swedish() == text)
     }
 }
 

@@ -7,6 +7,7 @@ mod example;
 mod faults;
 mod live;
 mod model;
+mod people;
 mod pieces;
 mod reach;
 mod rehearsal;

@@ -33,4 +33,5 @@ mod routing_live;
 mod routing_walk;
 mod upgrade;
 mod schemas;
+mod staff;
 mod wsdl;

@@ -103,7 +103,7 @@ fn every_fault_of_a_file_is_told_with_its_line() {
     assert_eq!(
         faults_of(text),
         [
-            "10: unknown key \"colour\"; known: code, text, provenance, parent",
+            "10: unknown key \"colour\"; known: code, text, provenance, parent, wording",
             "15: provenance \"rumour\" is not one of \"sourced\", \"unverified\" and \"own\"",
             "18: code must be a text in quotes",
             "24: text must be a text that neither is empty nor begins or ends with white space",

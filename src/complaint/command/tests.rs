@@ -172,6 +172,11 @@ impl Story {
     }
 }
 
+/// A new case of the built-in store.
+pub(in crate::complaint) fn a_case() -> Case {
+    Story::begin(&store("VC1")).case().clone()
+}
+
 fn open(to: &str, reception: &Reception, existing: Option<&Case>) -> Result<Decided, Refusal> {
     open_from_portal(
         &complaint(to),

@@ -1,6 +1,7 @@
 //! Reads `[[county]]` and `[[unit]]`: the receivers of cases.
 
 use super::super::finding::Findings;
+use super::super::model::Term;
 use super::super::read::{Fields, Told};
 use super::{CountyDraft, HandlingDraft, UnitDraft, owned};
 
@@ -38,6 +39,8 @@ pub(super) fn unit(fields: &Fields<'_>, f: &mut Findings) -> UnitDraft {
             "mailbox",
             "telephone",
             "address",
+            "first_contact",
+            "reply_within",
             "from",
             "to",
             "handling",
@@ -61,10 +64,27 @@ pub(super) fn unit(fields: &Fields<'_>, f: &mut Findings) -> UnitDraft {
         mailbox: mailbox(fields, f),
         telephone: owned(fields.text("telephone", f)).map(|it| it.value),
         address: owned(fields.text("address", f)).map(|it| it.value),
+        first_contact: term(fields, "first_contact", f),
+        reply_within: term(fields, "reply_within", f),
         days: fields.days(f),
         handling_whole: !handling.is_empty() && handling.iter().all(|it| it.days.is_some()),
         handling,
     }
+}
+
+/// How long something may take.
+fn term(fields: &Fields<'_>, key: &str, f: &mut Findings) -> Option<Term> {
+    let it = fields.text(key, f)?;
+    let term = Term::parse(it.value);
+    if term.is_none() {
+        f.error(
+            it.place,
+            format!("\"{key}\" of {} is not a time: \"{}\"", fields.what, it.value),
+            "write \"48 working hours\", \"10 working days\", \"28 days\" or \"4 weeks\", at most a year"
+                .to_owned(),
+        );
+    }
+    term
 }
 
 fn mailbox(fields: &Fields<'_>, f: &mut Findings) -> Option<String> {

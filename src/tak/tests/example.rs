@@ -109,9 +109,9 @@ fn an_explanation_names_every_row_that_was_tried() {
         ALLOWED: kept for SE0000000000-VC3 (Testmottagningen Exempelby) in system region-exempel as SE0000000000-KLAGOMAL
 
         how configuration GENERATION came to it:
-          1. unit       "SE0000000000-VC3": Testmottagningen Exempelby: found (tak-config/units.toml:78)
-          2. county     99 Testlän: live (tak-config/units.toml:19)
-          3. handling   "SE0000000000-VC3": system region-exempel as SE0000000000-KLAGOMAL: won (tak-config/units.toml:85)
+          1. unit       "SE0000000000-VC3": Testmottagningen Exempelby: found (tak-config/units.toml:81)
+          2. county     99 Testlän: live (tak-config/units.toml:22)
+          3. handling   "SE0000000000-VC3": system region-exempel as SE0000000000-KLAGOMAL: won (tak-config/units.toml:88)
           4. permission "SE0000000000-VC3": no row
           5. permission "*" (standard): won (tak-config/permissions.toml:9)
     "#]].assert_eq(&ask(
@@ -145,11 +145,11 @@ fn an_explanation_names_every_row_that_was_tried() {
         REFUSED, VP004
         to the caller: Länet Testlän Öst (97) tar ännu inte emot ärenden: patientnämnd saknas.
         detail: No receiverId (logical address) found for serviceNamespace: urn:klagomal:supportprocess:patientsafety:complaint:ProcessComplaintResponder:1, receiverId: SE0000000000-VC97. County 97 lacks a patient advisory committee
-        next: give county 97 a patient advisory committee (tak-config/units.toml:30)
+        next: give county 97 a patient advisory committee (tak-config/units.toml:33)
 
         how configuration GENERATION came to it:
-          1. unit       "SE0000000000-VC97": Testvårdcentralen Öst: found (tak-config/units.toml:113)
-          2. county     97 Testlän Öst: not live (tak-config/units.toml:30)
+          1. unit       "SE0000000000-VC97": Testvårdcentralen Öst: found (tak-config/units.toml:116)
+          2. county     97 Testlän Öst: not live (tak-config/units.toml:33)
     "#]].assert_eq(&ask(
         "SE0000000000-1177",
         PROCESS_COMPLAINT,

@@ -163,7 +163,9 @@ impl Plan {
     fn write_certs(&self, dir: &Path) {
         let own = dir.join("certs");
         fs::create_dir_all(&own).unwrap();
-        for name in ["gateway.crt", "gateway.key", "ca.crt", "empty.crl", "revoked.crl"] {
+        for name in
+            ["gateway.crt", "gateway.key", "ca.crt", "person-ca.crt", "empty.crl", "revoked.crl"]
+        {
             fs::copy(certs().join(name), own.join(name)).unwrap();
         }
     }
@@ -218,6 +220,7 @@ impl Plan {
             ("store", format!("dir = {:?}\n", store.display().to_string())),
             ("tak", "dir = \"tak-config\"\n".to_owned()),
             ("proxied", String::new()),
+            ("staff", String::new()),
             ("log", String::new()),
             ("limits", String::new()),
             ("public", String::new()),

@@ -1,0 +1,191 @@
+//! Sessions: short, in memory only, bound to the certificate that they were opened with.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::clock;
+use crate::limits;
+
+/// The cookie's name: `__Host-` makes browsers refuse it without Secure, with Domain, or with
+/// another Path than `/`.
+pub(super) const COOKIE: &str = "__Host-klagomal";
+
+/// An open session, as a page needs it.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    key: [u8; 32],
+    secret: [u8; 32],
+}
+
+#[derive(Debug)]
+struct Kept {
+    fingerprint: String,
+    opened: Timestamp,
+    seen: Timestamp,
+    secret: [u8; 32],
+}
+
+/// Every open session, by the hash of its cookie: who reads the memory of a list has no cookie.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    kept: Mutex<BTreeMap<[u8; 32], Kept>>,
+}
+
+impl Sessions {
+    /// Opens a session for whoever shows this certificate. The cookie is always a new one: one that
+    /// somebody was given before can never become a session.
+    pub(super) fn open(&self, fingerprint: &str, now: Timestamp) -> Option<String> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, one| is_open(one, now));
+        if kept.len() >= limits::STAFF_SESSIONS_MAX {
+            return None;
+        }
+        let cookie = random();
+        let one = Kept {
+            fingerprint: fingerprint.to_owned(),
+            opened: now,
+            seen: now,
+            secret: hash(&random()),
+        };
+        kept.insert(hash(&cookie), one);
+        Some(cookie)
+    }
+
+    /// The session of this cookie, if it is open and was opened with this certificate; being asked
+    /// for keeps it open.
+    pub(super) fn get(&self, cookie: &str, fingerprint: &str, now: Timestamp) -> Option<Session> {
+        let key = hash(cookie);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = kept.get_mut(&key)?;
+        if !is_open(one, now) {
+            kept.remove(&key);
+            return None;
+        }
+        if one.fingerprint != fingerprint {
+            return None;
+        }
+        one.seen = now;
+        Some(Session { key, secret: one.secret })
+    }
+
+    /// Ends a session.
+    pub(super) fn end(&self, session: &Session) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.key);
+    }
+}
+
+impl Session {
+    /// What a form posted to `path` must hold.
+    pub(super) fn token(&self, path: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.secret);
+        hash.update(path.as_bytes());
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether `given` is the token of `path`; compared by hashes, so that time tells nothing.
+    pub(super) fn is_token(&self, path: &str, given: &str) -> bool {
+        hash(&self.token(path)) == hash(given)
+    }
+}
+
+/// The cookie, for a `Set-Cookie` header.
+pub(super) fn set_cookie(value: &str) -> String {
+    format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict")
+}
+
+/// Takes the cookie away.
+pub(super) fn drop_cookie() -> String {
+    format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
+}
+
+/// The cookie of a `Cookie` header; `None` also where there are two.
+pub(super) fn cookie(header: &str) -> Option<&str> {
+    let mut ours = header
+        .split(';')
+        .filter_map(|part| part.trim().split_once('='))
+        .filter(|it| it.0 == COOKIE);
+    let (_, value) = ours.next()?;
+    ours.next().is_none().then_some(value)
+}
+
+fn is_open(one: &Kept, now: Timestamp) -> bool {
+    now < clock::after(one.seen, limits::STAFF_IDLE_MAX)
+        && now < clock::after(one.opened, limits::STAFF_SESSION_MAX)
+}
+
+/// 244 bits from the system's source.
+fn random() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        let start: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
+        clock::after(start, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_session_is_its_certificates_alone() {
+        let sessions = Sessions::default();
+        let cookie = sessions.open("anna", at(0)).unwrap();
+        assert!(sessions.get(&cookie, "anna", at(1)).is_some());
+        assert!(sessions.get(&cookie, "bo", at(1)).is_none());
+        assert!(sessions.get("made up", "anna", at(1)).is_none());
+        assert_ne!(cookie, sessions.open("anna", at(1)).unwrap());
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_left_when_it_is_old_and_when_it_is_ended() {
+        let sessions = Sessions::default();
+        let idle = limits::STAFF_IDLE_MAX.as_secs();
+        let cookie = sessions.open("anna", at(0)).unwrap();
+        assert!(sessions.get(&cookie, "anna", at(idle - 1)).is_some());
+        assert!(sessions.get(&cookie, "anna", at(2 * idle - 2)).is_some(), "it was in use");
+        assert!(sessions.get(&cookie, "anna", at(3 * idle - 2)).is_none());
+        let old = sessions.open("anna", at(0)).unwrap();
+        let long = limits::STAFF_SESSION_MAX.as_secs();
+        for now in (0..long).step_by(usize::try_from(idle - 1).unwrap()) {
+            assert!(sessions.get(&old, "anna", at(now)).is_some());
+        }
+        assert!(sessions.get(&old, "anna", at(long)).is_none());
+        let ended = sessions.open("anna", at(0)).unwrap();
+        sessions.end(&sessions.get(&ended, "anna", at(1)).unwrap());
+        assert!(sessions.get(&ended, "anna", at(2)).is_none());
+    }
+
+    #[test]
+    fn a_token_is_good_for_one_form_of_one_session() {
+        let sessions = Sessions::default();
+        let mut both = (0..2).map(|_| {
+            let cookie = sessions.open("anna", at(0)).unwrap();
+            sessions.get(&cookie, "anna", at(1)).unwrap()
+        });
+        let (one, two) = (both.next().unwrap(), both.next().unwrap());
+        let token = one.token("/arende/1/svar");
+        assert!(one.is_token("/arende/1/svar", &token));
+        assert!(!one.is_token("/arende/2/svar", &token));
+        assert!(!two.is_token("/arende/1/svar", &token));
+        assert!(!one.is_token("/arende/1/svar", ""));
+    }
+
+    #[test]
+    fn a_cookie_that_is_there_twice_is_none() {
+        assert_eq!(cookie("a=b; __Host-klagomal=x"), Some("x"));
+        assert_eq!(cookie("__Host-klagomal=x; __Host-klagomal=y"), None);
+        assert_eq!(cookie("klagomal=x"), None);
+    }
+}
