@@ -196,8 +196,12 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What is buffered of one connection, each way.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
-/// What is read of a TLS connection at once while much is coming; four of the largest records.
-pub const READ_AHEAD_BYTES: usize = 64 * 1024;
+/// What is read of a TLS connection at first: an ordinary message, and no more than one large record.
+/// It lies with the thread, not with the connection.
+pub const READ_FIRST_BYTES: usize = 16 * 1024;
+
+/// What is read of a TLS connection at once while much is coming; two of the largest records.
+pub const READ_AHEAD_BYTES: usize = 32 * 1024;
 
 /// A peer that takes nothing of what we write for this long is gone.
 pub const WRITE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);

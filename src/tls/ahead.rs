@@ -1,9 +1,10 @@
-//! Reading a socket in large steps. rustls asks for 4 KB at a time, which for a message of 64 KB is
-//! more time in the kernel than the cipher takes.
+//! Reading a socket in large steps. rustls asks for 4 KB at a time, which even for a message of 4 KB
+//! is two calls to the kernel, and for one of 64 KB more time there than the cipher takes.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,10 +21,38 @@ pub struct ReadAhead<S> {
     more: bool,
 }
 
+thread_local! {
+    /// What the first read of a message goes into. It is used within one poll, so that a thread's
+    /// connections share it.
+    static FIRST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 impl<S> ReadAhead<S> {
     /// Over a socket of which nothing has been read ahead yet.
     pub fn new(inner: S) -> Self {
         Self { inner, held: BytesMut::new(), more: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> ReadAhead<S> {
+    /// Reads into `first`; holds what `buffer` has no room for.
+    fn poll_first(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &mut [u8],
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        if room == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let mut first = ReadBuf::new(first);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut first))?;
+        self.more = first.remaining() == 0;
+        let came = first.filled();
+        buffer.put_slice(came.get(..room).unwrap_or(came));
+        self.held = came.get(room..).unwrap_or_default().into();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -35,9 +64,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.held.is_empty() && !this.more {
-            let (before, room) = (buffer.filled().len(), buffer.remaining());
-            let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
-            this.more = room > 0 && buffer.filled().len() - before == room;
+            let mut first = FIRST.take();
+            first.resize(limits::READ_FIRST_BYTES, 0);
+            let read = this.poll_first(cx, &mut first, buffer);
+            FIRST.set(first);
             return read;
         }
         if this.held.is_empty() {
