@@ -337,6 +337,9 @@ pub const OUTBOX_BATCH_MAX: usize = 100;
 /// that come later are not watched.
 pub const SILENCE_WATCHED_MAX: usize = 20_000;
 
+/// The longest between two looks for alarms: later, nobody would call it one.
+pub const ALARM_LOOK_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// How often the recorded calls are read for silence: four weeks of files, a second at most.
 pub const SILENCE_LOOK: Duration = Duration::from_secs(10 * 60);
 
