@@ -176,12 +176,12 @@ fn found(parts: &Parts, silent: &[Silent]) -> Result<BTreeMap<Key, String>, Quer
         let counts = parts.cases.counts(&receiver)?;
         let oldest = parts.cases.oldest_owed(&receiver)?;
         let standing = [
-            (Kind::Parked, counts.parked, "refused or given up"),
-            (Kind::Unknown, counts.unknown, "sent, and nobody knows whether they arrived"),
-            (Kind::Held, counts.held, "held by an operator"),
+            (Kind::Parked, counts.parked, "were refused or given up"),
+            (Kind::Unknown, counts.unknown, "were sent, and nobody knows whether they arrived"),
+            (Kind::Held, counts.held, "are held by an operator"),
         ];
         for (kind, count, what) in standing.into_iter().filter(|(_, count, _)| *count > 0) {
-            let text = format!("{count} messages to {receiver} are {what}");
+            let text = format!("messages to {receiver} that {what}: {count}");
             all.insert((kind, receiver.clone()), text);
         }
         if let Some(since) = oldest.filter(|since| is_over(*since, now, bounds.oldest)) {

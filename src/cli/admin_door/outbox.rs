@@ -87,10 +87,7 @@ pub(in crate::cli) struct DecideOne {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Decide {
     /// As `outbox list` names it; without it, say which are meant.
-    #[arg(
-        required_unless_present_any = ["to", "state", "case", "older_than", "all"],
-        conflicts_with_all = ["to", "state", "case", "older_than", "all"]
-    )]
+    #[arg(conflicts_with_all = ["to", "state", "case", "older_than", "all"])]
     id: Option<String>,
     #[command(flatten)]
     at: At,
@@ -209,7 +206,12 @@ impl Decide {
     fn run(self, decision: Decision, out: &mut dyn Write) -> Outcome {
         match &self.id {
             Some(id) => one(&self.at, id, decision, &self.why.why, out),
-            None => self.many(decision, out),
+            None if self.all || self.chosen.is_given() => self.many(decision, out),
+            None => Err(Failed(
+                "name one message, or say which are meant: --to, --state, --case, --older-than or \
+                 --all"
+                    .to_owned(),
+            )),
         }
     }
 
