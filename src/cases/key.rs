@@ -229,7 +229,7 @@ pub fn count(of: &str, state: &str) -> Vec<u8> {
 /// Counted under [`count`]: registration numbers that no case gets.
 pub const NUMBERS_SKIPPED: &str = "numbers skipped";
 
-/// `p`: systems that an operator has paused.
+/// `w`: systems that an operator has paused.
 #[must_use]
 pub fn pause(system: &str) -> Vec<u8> {
     let mut key = pauses();
@@ -240,7 +240,7 @@ pub fn pause(system: &str) -> Vec<u8> {
 /// Prefix of all pauses.
 #[must_use]
 pub fn pauses() -> Vec<u8> {
-    vec![b'p']
+    vec![b'w']
 }
 
 /// `y`: systems that something was ever owed to, whether they are configured now or not.
