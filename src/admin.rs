@@ -4,9 +4,11 @@
 //! users come. What a browser sends from a page of somebody else's is refused.
 
 pub mod client;
+pub mod outbox;
 mod routing;
 pub mod steps;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub struct Controls {
     pub grounds: Arc<dyn Fn() -> Grounds + Send + Sync>,
     /// Routing: its state, its changes and what it decided.
     pub routing: SharedDesk,
+    /// The systems that something is or can be owed to.
+    pub receivers: Arc<dyn Fn() -> BTreeSet<String> + Send + Sync>,
     /// The figures for Prometheus; an error says why there are none.
     pub metrics: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Makes a backup of the store. Blocks as long as that takes.
@@ -92,8 +96,9 @@ fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
         .route("/cases", get(list))
         .route("/cases/{number}", get(show))
         .route("/cases/{number}/steps", post(step))
-        .route("/outbox", get(outbox))
+        .route("/outbox", get(stuck))
         .route("/outbox/{id}", get(item).post(decide))
+        .merge(outbox::routes())
         .merge(routing::routes())
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request, next| in_time(call_time, request, next)))
@@ -325,7 +330,7 @@ struct OutboxQuery {
     limit: Option<usize>,
 }
 
-async fn outbox(
+async fn stuck(
     State(door): State<Door>,
     Query(query): Query<OutboxQuery>,
 ) -> Result<Json<Vec<Item>>, Trouble> {
@@ -352,13 +357,7 @@ async fn decide(
     Json(request): Json<DecideRequest>,
 ) -> Result<Json<Item>, Trouble> {
     let id = item_id(&id)?;
-    if request.reason.trim().is_empty() {
-        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "give a reason".to_owned()));
-    }
-    if request.reason.chars().nth(limits::WHY_CHARS_MAX).is_some() {
-        let why = format!("a reason has at most {} characters", limits::WHY_CHARS_MAX);
-        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, why));
-    }
+    reason_fits(&request.reason)?;
     match door.cases.decide(id, request.decision, request.reason).await {
         Ok(item) => Ok(Json(item)),
         Err(error @ OutboxError::NoSuch(_)) => Err(Trouble::not_found(&error.to_string())),
@@ -369,6 +368,17 @@ async fn decide(
             Err(Trouble::new(StatusCode::SERVICE_UNAVAILABLE, Chain(&error).to_string()))
         }
     }
+}
+
+fn reason_fits(reason: &str) -> Result<(), Trouble> {
+    if reason.trim().is_empty() {
+        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "give a reason".to_owned()));
+    }
+    if reason.chars().nth(limits::WHY_CHARS_MAX).is_some() {
+        let why = format!("a reason has at most {} characters", limits::WHY_CHARS_MAX);
+        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
+    Ok(())
 }
 
 async fn find(door: &Door, number: &str) -> Result<Case, Trouble> {

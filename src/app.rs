@@ -1,5 +1,6 @@
 //! Builds every part in floor order, runs them, and stops them from the top down.
 
+mod alarms;
 mod callers;
 mod descriptions;
 mod desk;
@@ -8,6 +9,7 @@ mod follow;
 mod handover;
 mod leave;
 mod live;
+mod silence;
 mod sockets;
 mod status;
 
@@ -133,6 +135,8 @@ struct Parts {
     fetches: mpsc::Sender<live::Ask>,
     metrics: Metrics,
     spans: Option<Spans>,
+    /// The alarms that go on.
+    alarms: alarms::Board,
     doors: Doors,
     library: Arc<ArcSwap<Library>>,
 }
@@ -242,6 +246,7 @@ impl Prepared {
             fetches,
             metrics: Metrics::new(),
             spans,
+            alarms: alarms::Board::default(),
             doors: Doors::default(),
             library: Arc::new(ArcSwap::from_pointee(library)),
         };
@@ -278,6 +283,7 @@ fn run(
     work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
     work.spawn(live::follow_tak(parts.clone(), asked, stop_work.clone()));
     work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
+    work.spawn(alarms::watch(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
     let gateway = gateway_of(&parts);
     if let Some((listener, _)) = proxied {
@@ -483,7 +489,7 @@ async fn serve_admin(
 
 fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {
     let (one, two, three, four) = (parts.clone(), parts.clone(), parts.clone(), parts.clone());
-    let (five, six, stop) = (parts.clone(), parts.clone(), stop.clone());
+    let (five, six, seven, stop) = (parts.clone(), parts.clone(), parts.clone(), stop.clone());
     Controls {
         not_ready: Arc::new(move || status::not_ready(&one)),
         status: Arc::new(move || status::status(&two)),
@@ -492,6 +498,7 @@ fn controls(parts: &Parts, stop: &CancellationToken) -> Controls {
         routing: SharedDesk(Arc::new(desk::RunningDesk(parts.clone()))),
         backup: Arc::new(move |wanted| back_up(&five, &stop, wanted)),
         metrics: Arc::new(move || figures::text(&six)),
+        receivers: Arc::new(move || status::receivers(&seven)),
     }
 }
 

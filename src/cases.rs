@@ -7,8 +7,10 @@ pub mod desk;
 pub mod fold;
 pub mod key;
 pub mod outbox;
+pub mod pause;
 pub mod query;
 pub mod record;
+pub mod select;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub public: Public,
     /// What is told to others of calls.
     pub telemetry: Telemetry,
+    /// When somebody must look.
+    pub alarms: Alarms,
 }
 
 /// Doors.
@@ -168,6 +171,21 @@ pub struct Telemetry {
     pub otlp: Option<String>,
 }
 
+/// When somebody must look. What needs a person at once has no setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarms {
+    /// How often it is looked.
+    pub every: Duration,
+    /// The oldest message to a receiver is owed for longer than this.
+    pub oldest: Duration,
+    /// A receiver is paused for longer than this.
+    pub paused: Duration,
+    /// A certificate runs out within so many days.
+    pub certificate_days: u64,
+    /// Units that have gone silent against their usual traffic are told of.
+    pub silence: bool,
+}
+
 /// One thing that is wrong in a settings file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -240,6 +258,7 @@ impl Config {
             limits: bounds(&mut document.section("limits")),
             public: public(&mut document.section("public")),
             telemetry: told(&mut document.section("telemetry")),
+            alarms: alarms(&mut document.section("alarms")),
         }
     }
 }
@@ -436,6 +455,17 @@ fn told(section: &mut Section<'_, '_>) -> Telemetry {
         section.fault("otlp", text.to_owned());
     }
     Telemetry { otlp }
+}
+
+fn alarms(section: &mut Section<'_, '_>) -> Alarms {
+    const HOUR: Duration = Duration::from_secs(3600);
+    Alarms {
+        every: section.time("every", Duration::from_secs(30), limits::ALARM_LOOK_MAX),
+        oldest: section.time("oldest", HOUR, 30 * 24 * HOUR),
+        paused: section.time("paused", 4 * HOUR, 30 * 24 * HOUR),
+        certificate_days: section.number("certificate_days", 30, 1..=365),
+        silence: section.choice("silence", true, &[("on", true), ("off", false)]),
+    }
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub struct Delivery {
     seen: Arc<Mutex<BTreeMap<String, LastSeen>>>,
     /// The longest pause between two looks at what is due.
     look: Duration,
+    /// Since when each system that fails is rested and probed.
+    resting: Arc<Mutex<BTreeMap<String, jiff::Timestamp>>>,
 }
 
 /// How a system answered last.
@@ -86,7 +88,8 @@ impl Delivery {
     /// A worker on these cases, with the systems of the routing in force.
     #[must_use]
     pub fn new(cases: Cases, routing: Current, callers: Arc<dyn Callers>) -> Self {
-        Self { cases, routing, callers, spans: None, seen: Arc::default(), look: LOOK }
+        let (seen, resting) = (Arc::default(), Arc::default());
+        Self { cases, routing, callers, spans: None, seen, look: LOOK, resting }
     }
 
     /// The same worker, whose calls are told to a collector.
@@ -105,6 +108,21 @@ impl Delivery {
     #[must_use]
     pub fn last_seen(&self) -> BTreeMap<String, LastSeen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The systems that fail and are probed by one message at a time, and since when.
+    #[must_use]
+    pub fn resting(&self) -> BTreeMap<String, jiff::Timestamp> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_rest(&self, id: &str, pace: &Pace) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.is_resting() {
+            resting.entry(id.to_owned()).or_insert_with(|| self.cases.now());
+        } else {
+            resting.remove(id);
+        }
     }
 
     /// Works until `stop`; then lets what is under way come to its end.
@@ -174,7 +192,9 @@ impl Delivery {
                 () = tokio::time::sleep(pause) => {}
                 () = bell.notified() => {}
                 Some(ended) = round.under_way.join_next_with_id(), if !round.busy.is_empty() => {
-                    if let Some(rest) = round.ended(ended) {
+                    let rest = round.ended(ended);
+                    self.note_rest(&id, &round.pace);
+                    if let Some(rest) = rest {
                         tracing::warn!(system = %id, rest = ?rest, "it fails and is rested");
                     }
                 }
@@ -186,6 +206,10 @@ impl Delivery {
     /// Starts what is due, at the system's pace; how long to wait before looking again.
     fn start_due(&self, id: &str, round: &mut Round, stop: &CancellationToken) -> Duration {
         let Some(system) = self.system(id) else { return self.look };
+        // The lease asks again: this one spares the reading. A resume rings the bell.
+        if self.cases.pause_of(id).is_ok_and(|pause| pause.is_some()) {
+            return self.look;
+        }
         let rate = self.rate_of(&system);
         let free = round.pace.free(round.busy.len(), rate, Instant::now());
         if free == 0 {

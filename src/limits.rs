@@ -328,6 +328,25 @@ pub const CASE_QUESTIONS_MAX: usize = 200;
 /// Messages from the complainant in one case. Each is relayed again when the case is transferred.
 pub const CASE_MESSAGES_MAX: usize = 1000;
 
+// -- Bulk decisions and alarms.
+
+/// Outgoing messages shown for one decision about many; the rest need the command again.
+pub const OUTBOX_SELECTION_MAX: usize = 10_000;
+
+/// Outgoing messages decided about in one step of the store: 100 reasons are 0.2 MB of journal, and
+/// less than one call to the admin door.
+pub const OUTBOX_BATCH_MAX: usize = 100;
+
+/// Pairs of address and contract whose usual traffic is looked at. Each has at most 672 hours; those
+/// that come later are not watched.
+pub const SILENCE_WATCHED_MAX: usize = 20_000;
+
+/// The longest between two looks for alarms: later, nobody would call it one.
+pub const ALARM_LOOK_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How often the recorded calls are read for silence: four weeks of files, a second at most.
+pub const SILENCE_LOOK: Duration = Duration::from_secs(10 * 60);
+
 // -- The admin door.
 
 /// One call to the admin door. Three texts of [`TEXT_CHARS_MAX`], each character escaped as JSON

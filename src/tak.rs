@@ -57,6 +57,7 @@ pub use planned::Planned;
 use crate::clock;
 use crate::id::HsaId;
 pub use rows::Filter;
+pub use values::duration;
 
 use names::{Name, Names};
 use rows::{Permission, Route, Rows};

@@ -82,6 +82,7 @@ async fn open() -> Open {
         }),
         routing: SharedDesk(Arc::new(NoDesk)),
         backup: Arc::new(|_| panic!("nobody asks")),
+        receivers: Arc::new(BTreeSet::new),
         metrics: Arc::new(|| Ok("# EOF\n".to_owned())),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -119,7 +119,8 @@ impl RunningDesk {
     }
 }
 
-fn folder(parts: &Parts) -> std::path::PathBuf {
+/// Where the recorded calls lie.
+pub(super) fn folder(parts: &Parts) -> std::path::PathBuf {
     parts.config.store.dir.join("decisions")
 }
 

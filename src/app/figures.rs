@@ -1,5 +1,6 @@
 //! What is looked up when the figures are asked for: certificates, routing, what is owed, the store.
 
+use super::alarms::Kind;
 use super::{Parts, status};
 use crate::cases::outbox::Counts;
 use crate::telemetry::Chain;
@@ -15,6 +16,7 @@ pub(super) fn text(parts: &Parts) -> Result<String, String> {
     let help = "1 while the newest routing change did not take";
     now.gauge("routing_refused", help, Vec::new(), refused);
     outgoing(parts, &mut now);
+    alarms(parts, &mut now);
     store(parts, &mut now);
     parts.metrics.text(&now).map_err(|_| "the figures cannot be written".to_owned())
 }
@@ -38,7 +40,7 @@ fn certificates(parts: &Parts, now: &mut Now) {
 
 /// Receivers are systems of the configuration, and those that something was ever owed to.
 fn outgoing(parts: &Parts, now: &mut Now) {
-    let at = parts.clock.now();
+    let (at, resting) = (parts.clock.now(), parts.delivery.resting());
     for receiver in status::receivers(parts) {
         let label = || vec![("receiver", receiver.clone())];
         match parts.cases.counts(&receiver) {
@@ -51,6 +53,12 @@ fn outgoing(parts: &Parts, now: &mut Now) {
             }
             Err(error) => tracing::warn!("outgoing messages are not counted: {}", Chain(&error)),
         }
+        let help = "1 while an operator has paused it, and nothing is sent";
+        let paused = parts.cases.pause_of(&receiver).is_ok_and(|it| it.is_some());
+        now.gauge("outgoing_paused", help, label(), f64::from(u8::from(paused)));
+        let help = "1 while it fails and is only probed";
+        let rests = resting.contains_key(&receiver);
+        now.gauge("outgoing_resting", help, label(), f64::from(u8::from(rests)));
         let age = match parts.cases.oldest_owed(&receiver) {
             Ok(since) => since.map_or(0.0, |since| at.duration_since(since).as_secs_f64()),
             Err(error) => {
@@ -60,6 +68,20 @@ fn outgoing(parts: &Parts, now: &mut Now) {
         };
         let help = "Since when the oldest of them is owed; 0 where there is none";
         now.gauge("outgoing_oldest_seconds", help, label(), age.max(0.0));
+    }
+}
+
+/// Of each kind how many, also none; and each that goes on.
+fn alarms(parts: &Parts, now: &mut Now) {
+    let all = parts.alarms.all();
+    for kind in Kind::ALL {
+        let number = all.keys().filter(|(of_kind, _)| *of_kind == kind).count();
+        let labels = vec![("alarm", kind.name().to_owned())];
+        now.gauge("alarms", "Alarms that go on, by kind", labels, count(number));
+    }
+    for (kind, of) in all.into_keys() {
+        let labels = vec![("alarm", kind.name().to_owned()), ("of", of)];
+        now.gauge("alarm", "1 for each alarm that goes on", labels, 1.0);
     }
 }
 

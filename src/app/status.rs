@@ -62,6 +62,7 @@ pub(super) fn status(parts: &Parts) -> Value {
             "changes": parts.routing.changes(),
         },
         "doors": parts.doors,
+        "alarms": alarms(parts),
         "systems": systems(parts),
         "certificates": certificates(parts),
         "tlsFaults": parts.tls.faults().iter()
@@ -69,10 +70,18 @@ pub(super) fn status(parts: &Parts) -> Value {
     })
 }
 
+fn alarms(parts: &Parts) -> Vec<Value> {
+    let all = parts.alarms.all().into_iter();
+    all.map(|((kind, of), raised)| {
+        json!({ "alarm": kind, "of": of, "since": raised.since, "what": raised.what })
+    })
+    .collect()
+}
+
 /// What is owed to each system, and how it answered last.
 fn systems(parts: &Parts) -> Vec<Value> {
     let seen = parts.delivery.last_seen();
-    let configured = configured(parts);
+    let (configured, resting) = (configured(parts), parts.delivery.resting());
     receivers(parts)
         .into_iter()
         .map(|id| {
@@ -81,6 +90,8 @@ fn systems(parts: &Parts) -> Vec<Value> {
                 "configured": configured.contains(&id),
                 "outgoing": parts.cases.counts(&id).ok(),
                 "lastSeen": seen.get(&id),
+                "paused": parts.cases.pause_of(&id).ok().flatten(),
+                "restingSince": resting.get(&id),
             })
         })
         .collect()

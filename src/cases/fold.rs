@@ -16,6 +16,7 @@ use crate::store::journal::Position;
 use crate::store::views::{Entry, Scan};
 
 use super::key;
+use super::pause::Pause;
 use super::record::{
     FormError, Item, ItemState, Payload, Receipt, Record, StoreEvent, StoreRecord,
 };
@@ -42,7 +43,7 @@ impl Fold for CaseFold {
         let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
         let record = match read {
             Payload::Case(record) => *record,
-            Payload::Store(StoreRecord { store, .. }) => return fold_store(&store, views),
+            Payload::Store(record) => return fold_store(&record, views),
         };
         if let Event::Staff { act: Act::Read { .. }, .. } = &record.event {
             // Not among what happened: a case is read a hundred times as often as it changes.
@@ -75,10 +76,19 @@ impl Fold for CaseFold {
     }
 }
 
-fn fold_store(event: &StoreEvent, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
-    let StoreEvent::Restored { numbers_skipped, .. } = event;
-    let skipped = i64::try_from(*numbers_skipped).unwrap_or(i64::MAX);
-    add(views, (key::NUMBERS_SKIPPED, ""), skipped)
+fn fold_store(record: &StoreRecord, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    match &record.store {
+        StoreEvent::Restored { numbers_skipped, .. } => {
+            let skipped = i64::try_from(*numbers_skipped).unwrap_or(i64::MAX);
+            add(views, (key::NUMBERS_SKIPPED, ""), skipped)
+        }
+        StoreEvent::Paused { system, reason } => {
+            let (system, why) = (system.clone(), reason.clone());
+            let pause = Pause { system, since: record.at, why };
+            write(views, key::pause(&pause.system), &pause)
+        }
+        StoreEvent::Resumed { system, .. } => Ok(views.delete(&key::pause(system))?),
+    }
 }
 
 /// What moves an outgoing message.
@@ -280,9 +290,11 @@ fn decided(
 ) -> Result<ItemState, FoldError> {
     let why = reason.to_owned();
     Ok(match decision {
-        Decision::Retry if is_first(views, id)? => ItemState::Due { at, why: Some(why) },
+        Decision::Retry | Decision::Release if is_first(views, id)? => {
+            ItemState::Due { at, why: Some(why) }
+        }
         // Released behind another of its case: it goes when that one is done with.
-        Decision::Retry => ItemState::Waiting,
+        Decision::Retry | Decision::Release => ItemState::Waiting,
         Decision::Hold => ItemState::Held { at, why },
         Decision::MarkDelivered => ItemState::Delivered { at },
         Decision::Discard => ItemState::Discarded { at, why },

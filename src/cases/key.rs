@@ -229,6 +229,20 @@ pub fn count(of: &str, state: &str) -> Vec<u8> {
 /// Counted under [`count`]: registration numbers that no case gets.
 pub const NUMBERS_SKIPPED: &str = "numbers skipped";
 
+/// `w`: systems that an operator has paused.
+#[must_use]
+pub fn pause(system: &str) -> Vec<u8> {
+    let mut key = pauses();
+    text(&mut key, system);
+    key
+}
+
+/// Prefix of all pauses.
+#[must_use]
+pub fn pauses() -> Vec<u8> {
+    vec![b'w']
+}
+
 /// `y`: systems that something was ever owed to, whether they are configured now or not.
 #[must_use]
 pub fn owed_to(system: &str) -> Vec<u8> {

@@ -9,7 +9,8 @@ use crate::store::views::Scan;
 
 use super::query::{self, JobError, QueryError};
 use super::record::{Item, ItemState, RECORD_VERSION, Record};
-use super::{Cases, key};
+use super::select::{Acted, Seen};
+use super::{Cases, key, pause};
 
 /// Counters of one system's outgoing messages, by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -154,21 +155,22 @@ impl Cases {
     /// Leases a due message until `until`; on disk before anything is sent.
     pub async fn lease(&self, id: ItemId, until: Timestamp) -> Result<Item, OutboxError> {
         let instance = self.instance.clone();
-        self.move_item(id, move |item| match item.state {
-            ItemState::Due { .. } => {
-                let attempt = item.attempts.saturating_add(1);
-                Some(Event::Leased { item: id, attempt, until, instance })
+        let lease = move |item: &Item| {
+            let attempt = item.attempts.saturating_add(1);
+            let due = matches!(item.state, ItemState::Due { .. });
+            due.then_some(Event::Leased { item: id, attempt, until, instance })
+        };
+        let job = move |transaction: &mut Transaction<'_>| {
+            // Whoever paused the receiver has been told that nothing more begins.
+            if let Some(item) = query::read_in::<Item>(transaction, &key::item(id))?
+                && pause::is_paused_in(transaction, &item.to)?
+            {
+                return Ok(Err(OutboxError::NotNow { id, state: "for a paused receiver" }));
             }
-            ItemState::Waiting
-            | ItemState::Leased { .. }
-            | ItemState::Delivered { .. }
-            | ItemState::Unreachable { .. }
-            | ItemState::Unknown { .. }
-            | ItemState::Parked { .. }
-            | ItemState::Held { .. }
-            | ItemState::Discarded { .. } => None,
-        })
-        .await
+            move_in(transaction, id, lease)
+        };
+        let moved = self.engine.submit(job).await.map_err(OutboxError::Store)?;
+        self.rung(moved)
     }
 
     /// Records what came of an attempt on `seen`. What somebody has decided since stands.
@@ -190,13 +192,46 @@ impl Cases {
         decision: Decision,
         reason: String,
     ) -> Result<Item, OutboxError> {
-        let reason = cut(reason);
-        self.move_item(id, move |item| {
-            let open = !item.state.is_final()
-                && !matches!(item.state, ItemState::Leased { .. } | ItemState::Waiting);
-            open.then_some(Event::Decided { item: id, decision, reason })
-        })
-        .await
+        self.move_item(id, move |item| decided(item, decision, &reason)).await
+    }
+
+    /// Records one decision about each message that still is as `seen`; what has moved since is left
+    /// alone and told. All in one step: an error means that none is decided. At most
+    /// [`limits::OUTBOX_BATCH_MAX`].
+    ///
+    /// # Errors
+    /// When the store cannot commit it.
+    pub async fn decide_seen(
+        &self,
+        seen: Vec<Seen>,
+        decision: Decision,
+        reason: String,
+    ) -> Result<Vec<Acted>, OutboxError> {
+        let job = move |transaction: &mut Transaction<'_>| {
+            let mut acted = Vec::with_capacity(seen.len());
+            for seen in seen.into_iter().take(limits::OUTBOX_BATCH_MAX) {
+                let id = seen.id;
+                let decide = |item: &Item| {
+                    let same = item.state == seen.state && item.attempts == seen.attempts;
+                    same.then(|| decided(item, decision, &reason)).flatten()
+                };
+                acted.push((id, move_in(transaction, id, decide)?));
+            }
+            Ok::<_, JobError>(acted)
+        };
+        let all = self.engine.submit(job).await.map_err(OutboxError::Store)?;
+        all.into_iter()
+            .map(|(id, moved)| match self.rung(moved) {
+                Ok(item) => Ok(Acted { id, done: true, state: item.state.name().to_owned() }),
+                Err(OutboxError::NotNow { state, .. }) => {
+                    Ok(Acted { id, done: false, state: state.to_owned() })
+                }
+                Err(OutboxError::NoSuch(_)) => {
+                    Ok(Acted { id, done: false, state: "gone".to_owned() })
+                }
+                Err(error @ OutboxError::Store(_)) => Err(error),
+            })
+            .collect()
     }
 
     /// Holds every letter to the inbox that is not done with and not held already, those that wait
@@ -211,20 +246,7 @@ impl Cases {
             let rows = self.engine.scan(&scan).map_err(QueryError::Views)?;
             for id in rows.iter().filter_map(|(row, _)| key::item_parts(row)) {
                 let Some(item) = self.item(id)?.filter(is_loose_letter) else { continue };
-                let reason = match &item.state {
-                    ItemState::Unknown { why, .. } | ItemState::Parked { why, .. } => {
-                        format!("{reason}; before it was {}: {why}", item.state.name())
-                    }
-                    ItemState::Leased { .. } => {
-                        format!("{reason}; it was being sent, and nobody knows whether it arrived")
-                    }
-                    ItemState::Waiting
-                    | ItemState::Due { .. }
-                    | ItemState::Delivered { .. }
-                    | ItemState::Unreachable { .. }
-                    | ItemState::Held { .. }
-                    | ItemState::Discarded { .. } => reason.to_owned(),
-                };
+                let reason = held_because(reason, &item.state);
                 let event = Event::Decided { item: id, decision: Decision::Hold, reason };
                 self.move_item(id, move |item| is_loose_letter(item).then_some(event)).await?;
                 held += 1;
@@ -238,40 +260,78 @@ impl Cases {
     where
         F: FnOnce(&Item) -> Option<Event> + Send + 'static,
     {
-        let job = move |transaction: &mut Transaction<'_>| {
-            let Some(item) = query::read_in::<Item>(transaction, &key::item(id))? else {
-                return Ok(Err(OutboxError::NoSuch(id)));
-            };
-            let state = item.state.name();
-            let Some(event) = next(&item) else {
-                return Ok(Err(OutboxError::NotNow { id, state }));
-            };
-            let record = Record {
-                v: RECORD_VERSION,
-                at: transaction.now(),
-                case: item.case.clone(),
-                generation: String::new(),
-                incoming: None,
-                event,
-                remarks: Vec::new(),
-                owed: Vec::new(),
-                original: None,
-            };
-            query::append_in(transaction, &record)?;
-            let item = query::read_in::<Item>(transaction, &key::item(id))?;
-            Ok::<_, JobError>(item.ok_or(OutboxError::NoSuch(id)))
-        };
+        let job = move |transaction: &mut Transaction<'_>| move_in(transaction, id, next);
         let moved = self.engine.submit(job).await.map_err(OutboxError::Store)?;
-        if let Ok(item) = &moved {
-            // A message that is done with may have let the next one go.
-            self.ring(&item.to);
+        self.rung(moved)
+    }
+
+    /// A message that is done with may have let the next one go.
+    fn rung(&self, moved: Result<Item, OutboxError>) -> Result<Item, OutboxError> {
+        moved.inspect(|item| self.ring(&item.to))
+    }
+}
+
+/// Moves one message by the event that `next` makes of it.
+fn move_in(
+    transaction: &mut Transaction<'_>,
+    id: ItemId,
+    next: impl FnOnce(&Item) -> Option<Event>,
+) -> Result<Result<Item, OutboxError>, JobError> {
+    let Some(item) = query::read_in::<Item>(transaction, &key::item(id))? else {
+        return Ok(Err(OutboxError::NoSuch(id)));
+    };
+    let state = item.state.name();
+    let Some(event) = next(&item) else {
+        return Ok(Err(OutboxError::NotNow { id, state }));
+    };
+    let record = Record {
+        v: RECORD_VERSION,
+        at: transaction.now(),
+        case: item.case.clone(),
+        generation: String::new(),
+        incoming: None,
+        event,
+        remarks: Vec::new(),
+        owed: Vec::new(),
+        original: None,
+    };
+    query::append_in(transaction, &record)?;
+    let item = query::read_in::<Item>(transaction, &key::item(id))?;
+    Ok(item.ok_or(OutboxError::NoSuch(id)))
+}
+
+/// The event of an operator's decision, where the message's state allows it.
+fn decided(item: &Item, decision: Decision, reason: &str) -> Option<Event> {
+    let open = super::select::may(decision, &item.state);
+    let reason = match decision {
+        Decision::Hold => held_because(reason, &item.state),
+        Decision::Retry | Decision::Release | Decision::MarkDelivered | Decision::Discard => {
+            reason.to_owned()
         }
-        moved
+    };
+    open.then_some(Event::Decided { item: item.id, decision, reason: cut(reason) })
+}
+
+/// Whoever releases it later must see whether it may have arrived.
+fn held_because(reason: &str, state: &ItemState) -> String {
+    match state {
+        ItemState::Unknown { why, .. } | ItemState::Parked { why, .. } => {
+            format!("{reason}; before it was {}: {why}", state.name())
+        }
+        ItemState::Leased { .. } => {
+            format!("{reason}; it was being sent, and nobody knows whether it arrived")
+        }
+        ItemState::Waiting
+        | ItemState::Due { .. }
+        | ItemState::Delivered { .. }
+        | ItemState::Unreachable { .. }
+        | ItemState::Held { .. }
+        | ItemState::Discarded { .. } => reason.to_owned(),
     }
 }
 
 /// A reason that fits in a view beside the longest ids, on one line.
-fn cut(why: String) -> String {
+pub(super) fn cut(why: String) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let mut short: String = why.chars().take(limits::WHY_CHARS_MAX).map(plain).collect();
     if short.len() < why.len() {

@@ -199,7 +199,7 @@ impl Cases {
     }
 }
 
-fn of_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueryError> {
+pub(super) fn of_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, QueryError> {
     serde_json::from_slice(bytes).map_err(|error| QueryError::Form(error.into()))
 }
 

@@ -39,6 +39,10 @@ pub enum StoreEvent {
     /// It was made of a backup, and gives none of the next `numbers_skipped` registration numbers:
     /// the store that was backed up may have given them.
     Restored { backup: Timestamp, numbers_skipped: u64 },
+    /// An operator paused `system`: nothing is sent to it until it is resumed.
+    Paused { system: String, reason: String },
+    /// An operator resumed `system`.
+    Resumed { system: String, reason: String },
 }
 
 /// One journal record.

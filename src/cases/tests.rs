@@ -22,6 +22,7 @@ use crate::store::engine::{OpenReport, Settings, StoreError};
 use crate::store::journal::memory::MemoryDisk;
 use crate::store::views::{Entry, MemoryTable, Scan, Table as _};
 
+mod deciding;
 mod desk;
 mod history;
 mod keeping;

@@ -2,6 +2,7 @@
 //!
 //! The command line never opens a store: a running gateway holds its lock.
 
+mod outbox;
 mod show;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use crate::admin::steps::{StepRequest, StepWords};
 use crate::complaint::message::ClosureReason;
 use crate::id::HsaId;
 use crate::telemetry::Chain;
+pub(super) use outbox::OutboxCommand;
 
 /// Where the gateway is.
 #[derive(Debug, Args)]
@@ -180,41 +182,6 @@ pub(super) enum Reason {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum OutboxCommand {
-    /// What stands still and needs a person.
-    List {
-        #[command(flatten)]
-        at: At,
-    },
-    /// One outgoing message.
-    Show {
-        /// As `outbox list` names it.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Send it (again) now.
-    Retry(Decide),
-    /// Leave it until it is released.
-    Hold(Decide),
-    /// It was found to have arrived.
-    MarkDelivered(Decide),
-    /// Never send it.
-    Discard(Decide),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Decide {
-    /// As `outbox list` names it.
-    id: String,
-    #[command(flatten)]
-    at: At,
-    /// Why; it stays in the journal.
-    #[arg(long)]
-    reason: String,
-}
-
-#[derive(Debug, Subcommand)]
 pub(super) enum GatewayCommand {
     /// The whole picture.
     Status {
@@ -285,28 +252,6 @@ fn list(at: &At, unit: Option<&str>, limit: usize, out: &mut dyn Write) -> Outco
     let unit = unit.map(|unit| format!("&unit={}", path_part(unit))).unwrap_or_default();
     let cases = at.get(&format!("/cases?limit={limit}{unit}"))?;
     at.write(&cases, show::cases, out)
-}
-
-impl OutboxCommand {
-    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
-        let (decide, decision) = match self {
-            Self::List { at } => {
-                let items = at.get("/outbox?limit=10000")?;
-                return at.write(&items, show::items, out);
-            }
-            Self::Show { id, at } => {
-                let item = at.get(&format!("/outbox/{}", path_part(&id)))?;
-                return at.write(&item, show::item, out);
-            }
-            Self::Retry(decide) => (decide, "retry"),
-            Self::Hold(decide) => (decide, "hold"),
-            Self::MarkDelivered(decide) => (decide, "mark_delivered"),
-            Self::Discard(decide) => (decide, "discard"),
-        };
-        let body = json!({ "decision": decision, "reason": decide.reason });
-        let item = decide.at.post(&format!("/outbox/{}", path_part(&decide.id)), &body)?;
-        decide.at.write(&item, show::item, out)
-    }
 }
 
 impl GatewayCommand {

@@ -223,6 +223,8 @@ pub enum Decision {
     Retry,
     /// Leave it until it is released.
     Hold,
+    /// Give a held one free: it is sent in its turn.
+    Release,
     /// It was found to have arrived.
     MarkDelivered,
     /// Never send it.

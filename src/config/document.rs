@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -191,6 +192,24 @@ impl Section<'_, '_> {
     ) -> usize {
         let number = self.number(key, u64::try_from(default).unwrap_or(u64::MAX), range);
         usize::try_from(number).unwrap_or(default)
+    }
+
+    /// A time, as `30s`, `10min`, `4h` or `7d`, of at most `most`.
+    pub(super) fn time(
+        &mut self,
+        key: &'static str,
+        default: Duration,
+        most: Duration,
+    ) -> Duration {
+        let Some((span, text)) = self.text(key) else { return default };
+        match crate::tak::duration(&text).filter(|time| *time <= most) {
+            Some(time) => time,
+            None => {
+                let expected = format!("a time, such as \"30s\" or \"4h\", of at most {most:?}");
+                self.unfit(key, span, &format!("{text:?}"), &expected);
+                default
+            }
+        }
     }
 
     pub(super) fn path(&mut self, key: &'static str, default: &str) -> PathBuf {

@@ -57,6 +57,7 @@ fn every_key_is_heard() {
         limits = { message_bytes = 2_000_000, calls_in_flight = 2, connections = 3, consumer_rate = "30/min" }
         public = { base_url = "https://klagomal.example.se/x/", wsdl_folder = "wsdl" }
         telemetry = { otlp = "http://127.0.0.1:4318/" }
+        alarms = { every = "1s", oldest = "2h", paused = "3d", certificate_days = 4, silence = "off" }
         "#,
     );
     let at = |path: &str| Path::new("/etc/klagomal").join(path);
@@ -106,6 +107,13 @@ fn every_key_is_heard() {
             wsdl_folder: Some("/etc/klagomal/wsdl".into()),
         },
         telemetry: Telemetry { otlp: Some("http://127.0.0.1:4318".to_owned()) },
+        alarms: Alarms {
+            every: Duration::from_secs(1),
+            oldest: Duration::from_secs(2 * 3600),
+            paused: Duration::from_secs(3 * 24 * 3600),
+            certificate_days: 4,
+            silence: false,
+        },
     };
     assert_eq!(config.unwrap(), expected);
 }
@@ -151,7 +159,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [limits], [log], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [alarms], [limits], [log], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?

@@ -43,9 +43,14 @@ impl Pace {
         if self.not_before.is_some_and(|at| at > now) {
             return 0;
         }
-        let most = if self.failures >= FAILURES_MIN { 1 } else { PARALLEL };
+        let most = if self.is_resting() { 1 } else { PARALLEL };
         let free = most.saturating_sub(busy);
         if rate.is_some() { free.min(1) } else { free }
+    }
+
+    /// Whether so many have failed that it is probed by one at a time.
+    pub(super) const fn is_resting(&self) -> bool {
+        self.failures >= FAILURES_MIN
     }
 
     /// How long nothing may begin; `None` when something may as soon as there is room.

@@ -291,6 +291,26 @@ fn forget(dir: &Path, today: Date) -> io::Result<()> {
         .try_for_each(|day| fs::remove_file(path_of(dir, day)))
 }
 
+/// Hands each hour's let-through calls of the days that begin at `first` to `visit`, as address,
+/// contract, the hour's beginning and count. A day's file is in memory at a time.
+///
+/// # Errors
+/// When the folder or a file in it cannot be read. A damaged file is left out: it is a statistic.
+pub fn each_hour(
+    dir: &Path,
+    first: Date,
+    visit: &mut dyn FnMut(&str, &str, Timestamp, u64),
+) -> io::Result<()> {
+    for day in days_in(dir)?.into_iter().filter(|day| *day >= first) {
+        let bytes = read_file(&path_of(dir, day))?;
+        let Ok(file) = serde_json::from_slice::<Day<'_>>(&bytes) else { continue };
+        for row in file.decisions.iter().filter(|row| row.outcome.is_let_through()) {
+            visit(&row.address, &row.contract, row.hour, row.count);
+        }
+    }
+    Ok(())
+}
+
 /// Address, caller, profile and contract.
 type Call<'a> = (Cow<'a, str>, Cow<'a, str>, Profile, Cow<'a, str>);
 

@@ -40,6 +40,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the call was let through.
+    #[must_use]
+    pub const fn is_let_through(self) -> bool {
+        match self {
+            Self::Store | Self::System | Self::Handling | Self::Answer | Self::Forward => true,
+            Self::NoRoute | Self::NotLive | Self::NotPermitted | Self::Other => false,
+        }
+    }
+
     /// What an answer counts as.
     #[must_use]
     pub const fn of(outcome: &Result<Destination, Denial>) -> Self {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Reads `500ms`, `29s`, `2m` or `5min`, `1h`, `7d`; a whole number above zero.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// Reads `500ms`, `29s`, `2m` or `5min`, `1h`, `7d`; a whole number above zero, at most a year.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;

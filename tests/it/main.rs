@@ -25,6 +25,7 @@ mod fixtures;
 mod hostile;
 mod life;
 mod memory;
+mod outbox;
 mod overload;
 mod platform;
 mod proxied;

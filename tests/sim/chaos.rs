@@ -337,7 +337,7 @@ async fn decide(world: &World, event: Fault) {
                 *history.retried.entry(item.number.to_string()).or_default() += 1;
             }
             Decision::MarkDelivered => history.marked.push(item.id.to_string()),
-            Decision::Retry | Decision::Hold | Decision::Discard => {}
+            Decision::Retry | Decision::Hold | Decision::Release | Decision::Discard => {}
         }
     }
     let decided = tokio::select! {

@@ -118,6 +118,20 @@ fn line(row: &Value, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+pub(super) fn pauses(value: &Value, out: &mut dyn Write) -> io::Result<()> {
+    value.as_array().into_iter().flatten().try_for_each(|row| paused(row, out))
+}
+
+pub(super) fn paused(row: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let (system, since) = (text(row, "system"), minute(text(row, "since")));
+    writeln!(out, "{system} is PAUSED since {since}: {}", text(row, "why"))
+}
+
+pub(super) fn resumed(row: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let (system, since) = (text(row, "system"), minute(text(row, "since")));
+    writeln!(out, "{system} is resumed; it was paused since {since}")
+}
+
 pub(super) fn step(value: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  kept {}", text(value, "number"), minute(text(value, "received")))
 }

@@ -225,6 +225,7 @@ impl Plan {
             ("limits", String::new()),
             ("public", String::new()),
             ("telemetry", String::new()),
+            ("alarms", String::new()),
         ];
         for (section, line) in &self.settings {
             let known = sections.iter_mut().find(|(name, _)| name == section).unwrap();
