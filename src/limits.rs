@@ -59,10 +59,14 @@ pub const BODY_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 /// Open connections on the `https` door, each one open file. Each costs memory for TLS records and buffers.
 pub const CONNECTIONS_MAX: usize = 2048;
 
-/// Connections in their TLS handshake, each of which costs a millisecond or two of one core. What
-/// comes beyond is closed at once: a handshake that waits longer than its caller is work for nothing,
-/// and connections that are open already are served before it.
+/// Connections in their TLS handshake or waiting to begin it, each of which costs a millisecond or two
+/// of one core: the last of them waits for about half a second. What comes beyond is closed at once,
+/// as a handshake that waits longer than its caller is work for nothing.
 pub const HANDSHAKES_MAX: usize = 256;
+
+/// Handshakes that are begun at once; the next begins when all other work has had its turn. One would
+/// do; with more, one that waits for a processor does not hold up the other processors.
+pub const HANDSHAKE_TURNS: usize = 2;
 
 /// What one address gets of a door's connections and handshakes, eighths: never all of them.
 pub const ADDRESS_SHARE_EIGHTHS: usize = 6;
@@ -243,8 +247,9 @@ pub const JOURNAL_FILES_OPEN_MAX: usize = 64;
 /// Damaged places listed one by one in a report; the rest are counted.
 pub const DAMAGE_LISTED_MAX: usize = 100;
 
-/// The memory that sled may use for pages.
-pub const VIEW_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// The memory that sled may use for pages. What it lets go of is read again from files that the system
+/// keeps in memory anyway.
+pub const VIEW_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One key of a view; keys are made of identities, never of texts.
 pub const VIEW_KEY_BYTES_MAX: usize = 1024;

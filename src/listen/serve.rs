@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -17,7 +18,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +48,8 @@ struct Door<S> {
     settings: Settings,
     /// Taken from a peer's first byte on: one who says nothing keeps nobody else from it.
     handshakes: Arc<Shares>,
+    /// Answering a hello; see [`secure`].
+    turns: Semaphore,
     /// Tells that there are no places.
     full: Mutex<Seldom>,
     /// No new requests; those in flight go on.
@@ -86,8 +90,9 @@ pub async fn serve_until_left<S: Service>(
     let places = Shares::new(settings.connections_max, eighths);
     let handshakes = Shares::new(settings.handshakes_max, eighths);
     let (cut, cut_count) = (CancellationToken::new(), AtomicUsize::new(0));
-    let full = Mutex::default();
-    let door = Door { service, tls, settings, handshakes, full, stop, leave, cut, cut_count };
+    let (full, turns) = (Mutex::default(), Semaphore::new(limits::HANDSHAKE_TURNS));
+    let door =
+        Door { service, tls, settings, handshakes, turns, full, stop, leave, cut, cut_count };
     let door = Arc::new(door);
     let connections = TaskTracker::new();
     // As long as connections are taken, somebody may come.
@@ -258,7 +263,8 @@ impl<S: Service> Door<S> {
         match timeout_at(deadline, says).await {
             Ok(Ok(())) => match self.handshakes.take(remote.ip()) {
                 Ok(place) => {
-                    let secured = secure(stream, tls, deadline - Instant::now()).await;
+                    let time = deadline - Instant::now();
+                    let secured = secure(stream, tls, time, &self.turns).await;
                     drop(place);
                     secured.map(Some)
                 }
@@ -401,7 +407,7 @@ impl<S: Service> Door<S> {
 /// The HTTP library's connection.
 trait Http: Future<Output = hyper::Result<()>> {
     /// Ends after the request in flight, at once where there is none.
-    fn wind_down(self: std::pin::Pin<&mut Self>);
+    fn wind_down(self: Pin<&mut Self>);
 }
 
 impl<I, S> Http for http1::Connection<I, S>
@@ -410,7 +416,7 @@ where
     S: hyper::service::HttpService<Incoming, ResBody = Answered>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn wind_down(self: std::pin::Pin<&mut Self>) {
+    fn wind_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
@@ -428,10 +434,14 @@ async fn unwelcome(connection: &Connection, changes: Option<watch::Receiver<u64>
 }
 
 /// The TLS handshake on a new connection, and the generation of files that it was made with.
+///
+/// The answer to a hello is most of what a handshake costs. It is made in turn, and the next turn
+/// comes when everything else has had one: what was begun goes before what is not.
 pub(super) async fn secure(
     mut stream: TcpStream,
     tls: &ServerTls,
     time: Duration,
+    turns: &Semaphore,
 ) -> Result<(TlsStream<ReadAhead<TcpStream>>, u64), HandshakeFault> {
     let accepting = tls.accepting();
     let handshake = async {
@@ -442,7 +452,16 @@ pub(super) async fn secure(
             return Err(HandshakeFault::plain(reason));
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(accepting.config);
-        acceptor.accept(ReadAhead::new(stream)).await.map_err(|error| HandshakeFault::read(&error))
+        let mut accept = acceptor.accept(ReadAhead::new(stream));
+        let turn = turns.acquire().await;
+        let begun = poll_fn(|cx| Poll::Ready(Pin::new(&mut accept).poll(cx))).await;
+        yield_now().await;
+        drop(turn);
+        let secured = match begun {
+            Poll::Ready(secured) => secured,
+            Poll::Pending => accept.await,
+        };
+        secured.map_err(|error| HandshakeFault::read(&error))
     };
     match timeout(time, handshake).await {
         Ok(outcome) => outcome.map(|stream| (stream, accepting.generation)),

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods, // threads of their own, on the wall's clock
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     reason = "a measurement that panics has failed, and printing is its job"

@@ -4,6 +4,7 @@ use std::fs;
 
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::listen::serve::secure;
@@ -53,7 +54,8 @@ async fn each_certificate_is_let_in_or_refused_for_its_own_reason() {
             };
             let door = async {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (mut stream, _) = secure(stream, &tls, MOMENT).await.map_err(|f| f.reason)?;
+                let (mut stream, _) =
+                    secure(stream, &tls, MOMENT, &Semaphore::new(1)).await.map_err(|f| f.reason)?;
                 stream.write_all(b"!").await.unwrap();
                 stream.flush().await.unwrap();
                 let chain = stream.get_ref().1.peer_certificates().unwrap().to_vec();
@@ -184,6 +186,32 @@ async fn no_session_is_ever_resumed() {
     open.stopped().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_in_the_middle_of_a_handshake_holds_up_nobody() {
+    let made = Certificates::make();
+    let open = Open::secure(&made, Settings::new("test")).await;
+    let config = Arc::new(made.caller("region", &TLS13));
+    let mut stopped = Vec::new();
+    for at in 0..4 * limits::HANDSHAKE_TURNS {
+        let mut hello = Vec::new();
+        let name = "localhost".try_into().unwrap();
+        let mut caller = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
+        caller.write_tls(&mut hello).unwrap();
+        hello.truncate(hello.len() / (1 + at % 2));
+        let mut stream = open.tcp().await;
+        stream.write_all(&hello).await.unwrap();
+        stopped.push(stream);
+    }
+    let served = async {
+        let mut stream = connect_kept(&open, &config).await?;
+        ask(&mut stream, "/").await
+    };
+    // Those who stopped are let go much later.
+    tokio::time::timeout(MOMENT, served).await.unwrap().unwrap();
+    drop(stopped);
+    open.stopped().await;
+}
+
 /// What the door makes of `sent` followed by hanging up (or by silence).
 async fn first_bytes(sent: &[u8], hang_up: bool) -> (Option<Reason>, Vec<u8>) {
     let made = Certificates::make();
@@ -195,7 +223,7 @@ async fn first_bytes(sent: &[u8], hang_up: bool) -> (Option<Reason>, Vec<u8>) {
         caller.shutdown().await.unwrap();
     }
     let (stream, _) = listener.accept().await.unwrap();
-    let secured = secure(stream, &tls, Duration::from_millis(300)).await;
+    let secured = secure(stream, &tls, Duration::from_millis(300), &Semaphore::new(1)).await;
     let reason = secured.err().map(|fault| fault.reason);
     let mut answer = Vec::new();
     // A reset is as good an end as any.

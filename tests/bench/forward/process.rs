@@ -8,17 +8,17 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A process by its number; what its children use is its own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Process(pub u32);
+pub(crate) struct Process(pub u32);
 
 impl Process {
     /// User and system time so far.
-    pub(super) fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         let ticks: f64 = self.all().iter().map(|pid| ticks(*pid)).sum();
         Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
     }
 
     /// Resident memory, kilobytes.
-    pub(super) fn resident_kb(&self) -> f64 {
+    pub(crate) fn resident_kb(&self) -> f64 {
         self.all().iter().map(|pid| resident_kb(*pid)).sum()
     }
 

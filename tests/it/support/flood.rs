@@ -1,6 +1,7 @@
 //! More callers than there is room for: calls begin when their time comes, whatever became of those
 //! before them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,6 +43,8 @@ pub struct Tally {
     pub offered: AtomicU64,
     /// Answered with OK.
     pub good: AtomicU64,
+    /// Of these, those that were answered before the last call began.
+    pub in_time: AtomicU64,
     /// Answered with VP012 and when to come again.
     pub refused: AtomicU64,
     /// Let go before the call was sent.
@@ -50,6 +53,8 @@ pub struct Tally {
     pub broken: AtomicU64,
     /// Of those with an answer, from the beginning, microseconds.
     waited: AtomicU64,
+    /// Broken, and told one by one until there are too many.
+    told: AtomicU64,
     ended: AtomicU64,
 }
 
@@ -69,12 +74,17 @@ impl fmt::Display for Tally {
     }
 }
 
-/// One who makes many calls at once, each with a new case.
+/// What stands in a message where each call has something of its own.
+const NUMBER: &str = "000000000000";
+
+/// One who makes many calls at once.
 #[derive(Debug)]
 pub struct Flood {
     door: SocketAddr,
     config: Arc<ClientConfig>,
-    files: Vec<File>,
+    /// Made once: who floods is not to be slower than who is flooded.
+    call: String,
+    numbered: bool,
     runtime: Runtime,
 }
 
@@ -86,14 +96,32 @@ enum End {
 }
 
 impl Flood {
-    /// Calls `door` as `caller`, each time with a file of `file_bytes`, or none.
+    /// Calls `door` as `caller`, each time with a new case and a file of `file_bytes`, or none.
     pub fn new(door: SocketAddr, caller: &Caller, file_bytes: usize) -> Arc<Self> {
+        let file = (file_bytes > 0).then(|| File::pdf("fil.pdf", file_bytes, 1));
+        let files: Vec<File> = file.into_iter().collect();
+        let id = format!("7c1c3a52-61f2-4a44-8f07-{NUMBER}");
+        let case = case_id(&format!("f-{NUMBER}"));
+        Self::with(door, caller, "/vp", &complaint(VC1, &id, &case, "Mycket.", &files))
+    }
+
+    /// Calls `door` as `caller`, each time with `message`, whose answer says `OK`.
+    pub fn with(door: SocketAddr, caller: &Caller, path: &str, message: &str) -> Arc<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let config = Arc::clone(&caller.config);
-        let file = (file_bytes > 0).then(|| File::pdf("fil.pdf", file_bytes, 1));
-        let files = file.into_iter().collect();
-        Arc::new(Self { door, config, files, runtime: runtime.unwrap() })
+        let call = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
+             Content-Length: {}\r\n\r\n{message}",
+            message.len()
+        );
+        Arc::new(Self {
+            door,
+            config,
+            numbered: call.contains(NUMBER),
+            call,
+            runtime: runtime.unwrap(),
+        })
     }
 
     /// `callers` callers that each make one call after another, with a new connection or one that
@@ -140,6 +168,7 @@ impl Flood {
                     tokio::spawn(async move { of.one(&tally, &mut None).await });
                 }
             }
+            tally.in_time.store(tally.good.load(Ordering::SeqCst), Ordering::SeqCst);
             while tally.ended.load(Ordering::SeqCst) < tally.offered.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -159,7 +188,7 @@ impl Flood {
             End::Shut => &tally.shut,
             End::Broken(why) => {
                 *kept = None;
-                if tally.broken.load(Ordering::SeqCst) < TOLD_MAX {
+                if tally.told.fetch_add(1, Ordering::SeqCst) < TOLD_MAX {
                     eprintln!("broken: {why}");
                 }
                 &tally.broken
@@ -182,15 +211,11 @@ impl Flood {
                 Err(_) => return End::Shut,
             },
         };
-        let id = format!("7c1c3a52-61f2-4a44-8f07-{number:012x}");
-        let case = case_id(&format!("f-{number}"));
-        let body = complaint(VC1, &id, &case, "Mycket.", &self.files);
-        let head = format!(
-            "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        match exchange(&mut stream, head.as_bytes()).await {
+        let call = match self.numbered {
+            true => Cow::from(self.call.replace(NUMBER, &format!("{number:012x}"))),
+            false => Cow::from(&self.call),
+        };
+        match exchange(&mut stream, call.as_bytes()).await {
             Ok((end, goes_on)) => {
                 *kept = Some(stream).filter(|_| goes_on);
                 end
