@@ -46,6 +46,7 @@ fn ten_times_too_many_callers_are_each_told_and_what_was_accepted_is_kept() {
     let good = |tally: &Tally| tally.good.load(Ordering::SeqCst);
     let accepted = good(&peak) + good(&over) + good(&steady);
     assert_eq!(world.json("/status")["cases"], accepted, "what was said OK to is there, once");
-    // And it is over at once.
-    assert_eq!(good(&flood.steadily(1, false, Duration::from_millis(1))), 1);
+    // And then it is over: callers who gave up while they waited are cleared away, no more.
+    let over = (0..100).any(|_| good(&flood.steadily(1, false, Duration::from_millis(100))) > 0);
+    assert!(over, "nobody is answered after the flood");
 }

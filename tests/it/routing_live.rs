@@ -25,15 +25,35 @@ const CONTRACTS: [&str; 3] = [
     "urn:klagomal:supportprocess:patientsafety:complaint:ProcessComplaintHandlingResponder:1",
 ];
 const ADDRESSES: [&str; 5] = ["SE0000000000-A", "SE0000000000-B", "SE0000000000-C", "*", "SE"];
+/// What every table has a route and a permission for, one to each producer.
+const SURE: [&str; 2] = ["SE0000000000-SURE-A", "SE0000000000-SURE-B"];
 const CALLERS: [&str; 3] = ["1177", "region", "obehorig"];
 
 fn hsa_id(caller: &str) -> String {
     format!("SE0000000000-{}", caller.to_ascii_uppercase())
 }
 
+/// Rows that hold today, whatever the seed.
+fn sure_rows(ports: [u16; 2]) -> String {
+    let mut text = String::new();
+    for (address, port) in SURE.into_iter().zip(ports) {
+        writeln!(
+            text,
+            "[[route]]\ncontract = \"{contract}\"\nlogical_address = \"{address}\"\n\
+             address = \"https://localhost:{port}/prov\"\nprofile = \"rivtabp21\"\n\
+             [[permission]]\nconsumer = \"{caller}\"\ncontract = \"{contract}\"\n\
+             logical_address = \"{address}\"",
+            contract = CONTRACTS[0],
+            caller = hsa_id(CALLERS[0]),
+        )
+        .unwrap();
+    }
+    text
+}
+
 /// Rows of which some hold today, some no longer and some not yet.
 fn rows(random: &mut Random, today: Date, ports: [u16; 2]) -> String {
-    let mut text = String::new();
+    let mut text = sure_rows(ports);
     let mut pick = |most: usize| usize::try_from(random.below(most as u64)).unwrap();
     let day = |days: usize| today.checked_add(i64::try_from(days).unwrap().days()).unwrap();
     for contract in &CONTRACTS[..2] {
@@ -115,14 +135,15 @@ fn what_explain_tells_is_what_the_call_meets() {
     let mut met = std::collections::BTreeMap::<String, usize>::new();
     for at in 0..CALLS {
         let mut pick = |most: usize| usize::try_from(random.below(most as u64)).unwrap();
-        let who = pick(CALLERS.len());
+        let mut who = pick(CALLERS.len());
         // Seldom a contract of the gateway's own.
-        let contract = CONTRACTS[[0, 0, 1, 1, 2][pick(5)]];
+        let mut contract = CONTRACTS[[0, 0, 1, 1, 2][pick(5)]];
         let mut address = ADDRESSES[pick(ADDRESSES.len())].to_owned();
         match pick(6) {
             0 => address = format!("{address}#{}", ADDRESSES[pick(ADDRESSES.len())]),
             1 => address = address.to_lowercase(),
             2 => address = "SE0000000000-UNKNOWN".to_owned(),
+            3 => (who, contract, address) = (0, CONTRACTS[0], SURE[pick(2)].to_owned()),
             _ => {}
         }
         let profile = [Profile::Rivtabp20, Profile::Rivtabp21][pick(2)];

@@ -40,7 +40,8 @@ fn a_producer_gets_these_headers_and_no_others() {
     let sent = "Content-Type: text/xml; charset=\"utf-8\"\r\nSOAPAction: \"urn:x:GetThing\"\r\n\
                 User-Agent: konsument/1\r\nx-rivta-acting-on-behalf-of-hsaid: SE0000000000-VC1\r\n\
                 X-Rivta-Any: Blandat Innehåll\r\nMyRandomHeader: Ett\r\nAuthorization: Basic eDp5\r\n\
-                x-skltp-correlation-id: w-100\r\ntraceparent: 00-1-2-01\r\n\
+                x-skltp-correlation-id: w-100\r\n\
+                traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
                 x-vp-sender-id: SE0000000000-BO\r\nx-vp-instance-id: other\r\nx-vp-any: 1\r\n\
                 X-VP-Forwarded-Host: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
                 X-Forwarded-Tls-Client-Cert: MII\r\nx-vp-auth-cert: MII\r\nPEER_CERTIFICATES: 1\r\n\
@@ -53,7 +54,6 @@ fn a_producer_gets_these_headers_and_no_others() {
         ("cookie", "a=b"),
         ("myrandomheader", "Ett"),
         ("soapaction", "\"urn:x:GetThing\""),
-        ("traceparent", "00-1-2-01"),
         ("x-rivta-acting-on-behalf-of-hsaid", "SE0000000000-VC1"),
         ("x-rivta-any", "Blandat Innehåll"),
         ("x-rivta-original-serviceconsumer-hsaid", "SE0000000000-REGION"),
@@ -70,7 +70,13 @@ fn a_producer_gets_these_headers_and_no_others() {
         }
         let seen = by_tls(&world, sent, message(address, "").as_bytes());
         assert_eq!(seen.status, 200, "{}", seen.text());
-        assert_eq!(headers(&producer.calls()[0]), expected, "{address}");
+        let calls = producer.calls();
+        let mut met = headers(&calls[0]);
+        // The caller's trace, and a step of our own in it.
+        let trace = met.remove("traceparent").unwrap();
+        assert!(trace.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{trace}");
+        assert!(!trace.contains("00f067aa0ba902b7"), "{trace}");
+        assert_eq!(met, expected, "{address}");
         assert_eq!(producer.calls()[0].first, "POST /thing HTTP/1.1");
     }
 }
