@@ -550,10 +550,12 @@ async fn follow_identities(parts: Parts, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(limits::WATCH_POLL) => {}
         }
-        let connections = Arc::clone(&parts.connections);
-        for line in
-            tokio::task::spawn_blocking(move || connections.reload()).await.unwrap_or_default()
-        {
+        let (connections, routing) = (Arc::clone(&parts.connections), parts.routing.get());
+        let work = move || {
+            connections.keep(routing.table.systems().map(AsRef::as_ref));
+            connections.reload()
+        };
+        for line in tokio::task::spawn_blocking(work).await.unwrap_or_default() {
             tracing::error!("{line}");
         }
     }
