@@ -383,6 +383,10 @@ fn each_person_gets_where_the_roles_lead_and_no_further() {
     for name in ["Anna Påhittad", "Cecilia Påhittad", "David Påhittad"] {
         assert!(log.contains(name), "{name} is not in {log}");
     }
+    assert!(
+        log.contains("såg det i en sökning"),
+        "a list of hits shows that cases are there: {log}"
+    );
     assert!(!log.contains("Bo Påhittad") && !log.contains("Eva Påhittad"), "{log}");
 }
 
