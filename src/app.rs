@@ -117,6 +117,8 @@ pub struct Prepared {
     content: Content,
     tls: Arc<ServerTls>,
     staff_tls: Option<Arc<ServerTls>>,
+    library: Library,
+    spans: Option<Spans>,
 }
 
 /// Everything below the doors.
@@ -160,7 +162,7 @@ pub async fn start(
 }
 
 /// Reads and checks all that a gateway starts from, and changes nothing. `base` is the folder that
-/// relative paths in the routing start from.
+/// relative paths in the routing start from. To be called within a runtime, which exports spans.
 pub fn prepare(
     config: Config,
     base: PathBuf,
@@ -179,7 +181,11 @@ pub fn prepare(
         }
         None => None,
     };
-    Ok(Prepared { config, base, clock, routing, content, tls, staff_tls })
+    let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
+        .map_err(StartError::Descriptions)?;
+    left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
+    let spans = spans(&config, &routing)?;
+    Ok(Prepared { config, base, clock, routing, content, tls, staff_tls, library, spans })
 }
 
 impl Prepared {
@@ -212,7 +218,7 @@ impl Prepared {
     }
 
     async fn on(self, cases: Cases) -> Result<(Parts, mpsc::Receiver<live::Ask>), StartError> {
-        let Self { config, base, clock, routing, content, tls, staff_tls } = self;
+        let Self { config, base, clock, routing, content, tls, staff_tls, library, spans } = self;
         let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
         routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
         let first = restore::first_start(&cases, &config.store.dir).await;
@@ -226,14 +232,10 @@ impl Prepared {
         }
         let outbound = config.outbound.clone();
         let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
-        let spans = spans(&config, &routing)?;
         let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
             .told_to(spans.clone());
         routing.note_fetches_in(&config.store.dir, clock.now());
         let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
-        let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
-            .map_err(StartError::Descriptions)?;
-        left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
         let parts = Parts {
             config,
             clock,
@@ -361,11 +363,7 @@ impl Running {
             tracing::warn!("deliveries under way are left; the next start settles them");
         }
         self.cases.engine().close().await;
-        if let Some(spans) = self.parts.spans
-            && let Err(error) = tokio::task::spawn_blocking(move || spans.stop()).await
-        {
-            tracing::warn!(%error, "the last spans were not exported");
-        }
+        leave::stop_spans(self.parts.spans).await;
         tracing::info!("stopped");
     }
 }
@@ -559,10 +557,12 @@ async fn follow_identities(parts: Parts, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(limits::WATCH_POLL) => {}
         }
-        let connections = Arc::clone(&parts.connections);
-        for line in
-            tokio::task::spawn_blocking(move || connections.reload()).await.unwrap_or_default()
-        {
+        let (connections, routing) = (Arc::clone(&parts.connections), parts.routing.get());
+        let work = move || {
+            connections.keep(routing.table.systems().map(AsRef::as_ref));
+            connections.reload()
+        };
+        for line in tokio::task::spawn_blocking(work).await.unwrap_or_default() {
             tracing::error!("{line}");
         }
     }

@@ -561,6 +561,10 @@ pub const STAFF_SESSION_MAX: Duration = Duration::from_secs(9 * 3600);
 /// Open sessions; each is about 300 bytes.
 pub const STAFF_SESSIONS_MAX: usize = 10_000;
 
+/// Open sessions of one certificate, the newest: a person at a few browsers, and nobody fills the
+/// table for the others.
+pub const STAFF_SESSIONS_PER_PERSON_MAX: usize = 5;
+
 /// One form of the staff page. Three texts of [`TEXT_CHARS_MAX`], each character escaped as forms do
 /// it at worst (twelve bytes), are about 720 KB.
 pub const STAFF_FORM_BYTES_MAX: usize = 1024 * 1024;

@@ -1,8 +1,8 @@
 //! The connections to each system: made when first needed, and anew when certificates change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::Outbound;
@@ -22,12 +22,21 @@ struct Files {
     trust: Vec<PathBuf>,
 }
 
+/// With the name of the system; empty for a bare URL.
+type Key = (Files, String);
+
 #[derive(Debug)]
 struct Kept {
     tls: Arc<ClientTls>,
     generation: u64,
     producer: Producer,
     pool: Arc<Pool>,
+}
+
+impl Kept {
+    fn is_current(&self) -> bool {
+        self.generation == self.tls.generation()
+    }
 }
 
 /// One client for each identity and system; calls to one system share their connections.
@@ -37,7 +46,7 @@ pub(super) struct Connections {
     /// The folder that relative paths in the routing configuration start from.
     base: PathBuf,
     clock: Arc<dyn Clock>,
-    kept: Mutex<BTreeMap<(Files, String), Kept>>,
+    kept: Mutex<BTreeMap<Key, Kept>>,
 }
 
 impl Connections {
@@ -47,11 +56,10 @@ impl Connections {
 
     /// The identities in use, to be watched and reloaded.
     pub(super) fn reload(&self) -> Vec<String> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let mut lines = Vec::new();
-        for ((_, system), one) in kept.iter() {
-            for (part, error) in one.tls.reload(now).faults {
+        for (system, tls) in self.identities() {
+            for (part, error) in tls.reload(now).faults {
                 lines.push(format!("calls to {system}: {part}: {}", Chain(&error)));
             }
         }
@@ -59,23 +67,45 @@ impl Connections {
     }
 
     pub(super) fn expiries(&self) -> Vec<tls::Expiry> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.values().flat_map(|one| one.tls.expiries()).collect()
+        self.identities().iter().flat_map(|(_, tls)| tls.expiries()).collect()
+    }
+
+    /// Forgets what none of `systems` is called with any more. Calls under way keep theirs.
+    pub(super) fn keep<'s>(&self, systems: impl Iterator<Item = &'s System>) {
+        let named: BTreeSet<_> =
+            systems.map(Some).chain([None]).map(|system| self.key(system)).collect();
+        self.locked().retain(|key, _| named.contains(key));
+    }
+
+    /// Taken out, so that no call waits while files are read.
+    fn identities(&self) -> Vec<(String, Arc<ClientTls>)> {
+        let kept = self.locked();
+        kept.iter().map(|((_, system), one)| (system.clone(), Arc::clone(&one.tls))).collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Key, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, system: Option<&System>) -> Key {
+        let files = system.map_or_else(|| self.own(), |system| self.files(system));
+        let name = system.map(|it| it.id.clone().unwrap_or_else(|| it.hsa_id.to_string()));
+        (files, name.unwrap_or_default())
     }
 
     /// What `system` is called with, made anew where its certificates have changed. Without a system
     /// (a route that gives a bare URL), the gateway's own.
     fn kept<T>(&self, system: Option<&System>, wanted: impl Fn(&Kept) -> T) -> Result<T, String> {
-        let files = system.map_or_else(|| self.own(), |system| self.files(system));
-        let name = system.map(|it| it.id.clone().unwrap_or_else(|| it.hsa_id.to_string()));
-        let key = (files, name.unwrap_or_default());
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(one) = kept.get(&key)
-            && one.generation == one.tls.generation()
-        {
+        let key = self.key(system);
+        if let Some(one) = self.locked().get(&key).filter(|one| one.is_current()) {
             return Ok(wanted(one));
         }
         let made = self.make(&key.0)?;
+        let mut kept = self.locked();
+        // Another call may have made one meanwhile: both share it.
+        if let Some(one) = kept.get(&key).filter(|one| one.is_current()) {
+            return Ok(wanted(one));
+        }
         let it = wanted(&made);
         kept.insert(key, made);
         Ok(it)
@@ -152,6 +182,12 @@ mod tests {
         assert_eq!(connections.reload(), Vec::<String>::new());
         let second = connections.pool(None).unwrap();
         assert!(!Arc::ptr_eq(&first, &second), "the old connections show the old certificate");
+        assert!(Arc::ptr_eq(&second, &connections.pool(None).unwrap()));
+        let gone = (connections.own(), "gone".to_owned());
+        let made = connections.make(&gone.0).unwrap();
+        connections.locked().insert(gone.clone(), made);
+        connections.keep(std::iter::empty());
+        assert!(!connections.locked().contains_key(&gone), "no table names it");
         assert!(Arc::ptr_eq(&second, &connections.pool(None).unwrap()));
     }
 }

@@ -33,7 +33,7 @@ fn certificates(parts: &Parts, now: &mut Now) {
         let days = count(expiry.at.duration_since(at).as_hours()) / 24.0;
         now.gauge("certificate_days", "Days until it runs out", labels, days);
     }
-    let faults = parts.tls.faults().len();
+    let faults = status::tls_faults(parts).len();
     let help = "Certificate files that are not as they should be";
     now.gauge("certificate_faults", help, Vec::new(), count(faults));
 }

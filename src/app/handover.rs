@@ -189,6 +189,15 @@ pub(super) async fn ask(store: &Path) -> Result<Option<(Predecessor, Vec<Socket>
         {
             return Ok(None);
         }
+        // No gateway can have opened it either.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            tracing::warn!(
+                path = %path.display(), %error,
+                "the store's path is too long for a hand-over: where a gateway runs with this store, \
+                 stop it first, or name a shorter [store] dir"
+            );
+            return Ok(None);
+        }
         Err(source) => return Err(HandOverError::Talk { path, source }),
     };
     same_user(&stream, &path)?;
@@ -302,5 +311,16 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_path_too_long_for_a_socket_has_nobody_to_take_over_from() {
+        let store = Path::new("/tmp").join("d".repeat(120));
+        assert!(ask(&store).await.unwrap().is_none());
     }
 }

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::limits;
 use crate::routing::Current;
+use crate::spans::Spans;
 use crate::store::engine::StoreError;
 
 /// Between two tries to open the store of a process that is just ending, and how many.
@@ -33,13 +34,30 @@ pub enum HandedOver {
 
 /// Calls that are passed on and last longer than the hand-over.
 #[derive(Debug)]
-pub struct Lasting(TaskTracker);
+pub struct Lasting {
+    doors: TaskTracker,
+    spans: Option<Spans>,
+}
 
 impl Lasting {
     /// Waits for their end, at most [`limits::LEAVE_TIME_MAX`].
-    pub async fn ended(self) {
-        self.0.wait().await;
+    pub async fn ended(&self) {
+        self.doors.wait().await;
+    }
+
+    /// Exports the last spans, for at most [`limits::SPANS_STOP_TIME_MAX`].
+    pub async fn stop(self) {
+        stop_spans(self.spans).await;
         tracing::info!("stopped");
+    }
+}
+
+/// Exports the spans that are left.
+pub(super) async fn stop_spans(spans: Option<Spans>) {
+    if let Some(spans) = spans
+        && let Err(error) = tokio::task::spawn_blocking(move || spans.stop()).await
+    {
+        tracing::warn!(%error, "the last spans were not exported");
     }
 }
 
@@ -117,7 +135,7 @@ impl Running {
             Ok(()) => {
                 tracing::info!("the other process has the doors and the store");
                 drop(sockets);
-                Ok(HandedOver::Left(Lasting(doors)))
+                Ok(HandedOver::Left(Lasting { doors, spans: parts.spans }))
             }
             Err(error) => {
                 tracing::error!(%error, "the other process did not come up: this one goes on");
@@ -133,7 +151,8 @@ impl Parts {
     async fn again(self) -> Result<(Self, mpsc::Receiver<super::live::Ask>), StartError> {
         let cases = open_store_soon(&self.config, &self.routing, &self.clock).await?;
         let (routing, connections) = (self.routing.clone(), Arc::clone(&self.connections));
-        let delivery = Delivery::new(cases.clone(), routing, connections as _);
+        let delivery =
+            Delivery::new(cases.clone(), routing, connections as _).told_to(self.spans.clone());
         let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
         Ok((Self { cases, delivery, fetches, ..self }, asked))
     }

@@ -65,8 +65,7 @@ pub(super) fn status(parts: &Parts) -> Value {
         "alarms": alarms(parts),
         "systems": systems(parts),
         "certificates": certificates(parts),
-        "tlsFaults": parts.tls.faults().iter()
-            .map(|(part, error)| format!("{part}: {error}")).collect::<Vec<_>>(),
+        "tlsFaults": tls_faults(parts),
     })
 }
 
@@ -106,6 +105,15 @@ pub(super) fn receivers(parts: &Parts) -> BTreeSet<String> {
     let mut all = configured(parts);
     // What is owed to a system that is configured no more waits, and must be seen.
     all.extend(parts.cases.owed_to().unwrap_or_default());
+    all
+}
+
+/// Files of the doors that are not as they should be, and why: an older one goes on.
+pub(super) fn tls_faults(parts: &Parts) -> Vec<String> {
+    let mut all: Vec<String> =
+        parts.tls.faults().iter().map(|(part, error)| format!("{part}: {error}")).collect();
+    let staff = parts.staff_tls.iter().flat_map(|it| it.faults());
+    all.extend(staff.map(|(part, error)| format!("staff door: {part}: {error}")));
     all
 }
 

@@ -2,13 +2,14 @@
 //! on, and the access log.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::clock;
 use crate::complaint::case::{Case, Status};
 use crate::complaint::command::{self, Decided, Handling, Refusal};
 use crate::complaint::desk;
 use crate::complaint::event::{Act, Event, ItemId, Via, Why};
-use crate::complaint::message::{Actor, FromHandler, Ii, Registration};
+use crate::complaint::message::{Actor, Complaint, FromHandler, Ii, Registration};
 use crate::id::HsaId;
 use crate::limits;
 use crate::store::engine::Transaction;
@@ -19,8 +20,8 @@ use super::fold::desk as shelves;
 use super::query::QueryError;
 use super::record::{Item, ItemState, Record};
 use super::{
-    Accepted, Cases, Failure, Grounds, Head, NotAccepted, append, key, next_number, query,
-    reception,
+    Accepted, Cases, Envelope, Failure, Grounds, Head, NotAccepted, append, digest, incoming, key,
+    next_number, query, reception, repeated,
 };
 
 /// Something that a person does with a case.
@@ -115,17 +116,27 @@ impl Cases {
     }
 
     /// A case that began outside 1177, registered by a person for a unit of the built-in store.
+    /// `form` is the form that it was written in: the same one sent again is the same case.
     ///
     /// # Errors
-    /// [`NotAccepted::Refused`] when the registration does not fit the unit.
+    /// [`NotAccepted::Refused`] when the registration does not fit the unit, [`NotAccepted::Reused`]
+    /// when the form has made a case of another content.
     pub async fn register_here(
         &self,
         registration: Registration,
         by: Actor,
+        form: Uuid,
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
         let own = self.own.clone();
         self.commit(move |transaction| {
+            let envelope = by_form(&own, form);
+            let message_id = Ii { root: own.to_string(), extension: Some(form.to_string()) };
+            let digest = digest_of_form(&registration, &by);
+            let incoming = incoming(&envelope, &message_id, transaction.now(), digest);
+            if let Some(repeated) = repeated(transaction, &incoming)? {
+                return Ok(repeated);
+            }
             let number = next_number(transaction)?;
             let id = command::own_case_id(&own, &number);
             let decided = command::register_here(
@@ -138,7 +149,7 @@ impl Cases {
             )
             .map_err(Failure::Refused)?;
             let head = Head { case: id, generation: grounds.generation };
-            append(transaction, head, None, decided)
+            append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
     }
@@ -270,6 +281,27 @@ impl Cases {
         let Event::Staff { by, act: Act::Read { why } } = event else { return Ok(None) };
         Ok(Some(Reading { seq: position.seq, at, case, by, why }))
     }
+}
+
+/// A form of ours as a message: sent by this gateway itself.
+fn by_form(own: &HsaId, form: Uuid) -> Envelope {
+    Envelope {
+        sender: own.clone(),
+        original_consumer: None,
+        on_behalf_of: None,
+        correlation_id: form.to_string(),
+        trace: String::new(),
+        original: None,
+        remarks: Vec::new(),
+    }
+}
+
+/// Without the time of day: the form knows the day alone, and is sent again some seconds later.
+fn digest_of_form(registration: &Registration, by: &Actor) -> String {
+    let day = clock::swedish_day(registration.complaint.submitted);
+    let submitted = Timestamp::UNIX_EPOCH;
+    let complaint = Complaint { submitted, ..registration.complaint.clone() };
+    digest(&(&by.hsa_id, day, &Registration { origin: registration.origin, complaint }))
 }
 
 fn held(mut decided: Decided, now: Timestamp) -> Decided {

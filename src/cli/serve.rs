@@ -80,6 +80,7 @@ async fn serve(config: Config, base: PathBuf, take_over: bool, out: &mut dyn Wri
                     _ = signals.term.recv() => {}
                     _ = signals.interrupt.recv() => {}
                 }
+                lasting.stop().await;
                 return Ok(ExitCode::SUCCESS);
             }
             HandedOver::Back(running) => *running,

@@ -66,6 +66,8 @@ pub enum Why {
     Oversees,
     /// Checks who has read the case.
     ReviewsLog,
+    /// Has searched, and was shown that the case is there.
+    Searches,
 }
 
 impl Why {
@@ -77,6 +79,7 @@ impl Why {
             Self::Handles => "handlägger ärendet",
             Self::Oversees => "kvalitetsansvarig",
             Self::ReviewsLog => "granskar åtkomstloggen",
+            Self::Searches => "såg det i en sökning",
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use super::Desk;
 use super::access::{About, Action, authorise};
@@ -31,6 +32,9 @@ use crate::complaint::words;
 use crate::limits;
 use crate::rivta::person::{PERSONNUMMER, SAMORDNINGSNUMMER, Verdict, check};
 use crate::tak::{Method, Unit};
+
+/// The field that tells one form from another, so that one sent twice makes one case.
+const FORM: &str = "blankett";
 
 const ORIGINS: [(&str, Origin); 7] = [
     ("phone", Origin::Phone),
@@ -62,6 +66,7 @@ pub(super) async fn show(Extension(visit): Extension<Arc<Visit>>) -> Result<Resp
     handled_here(unit, visit.now)?;
     let mut form = Form::default();
     form.set("mottaget", clock::swedish_day(visit.now).to_string());
+    form.set(FORM, Uuid::new_v4().to_string());
     Ok(page(&visit, &title(unit), fields(&visit, unit, &form, &[])))
 }
 
@@ -75,6 +80,10 @@ pub(super) async fn take(
         Ok(registration) => registration,
         Err(faults) => return Ok(again(&visit, unit, &faults)),
     };
+    let form = visit.form.one(FORM).parse::<Uuid>().map_err(|_| {
+        let text = "Formuläret är inte helt. Öppna det på nytt.";
+        Trouble::Refused(text.to_owned())
+    })?;
     let mut grounds = (desk.grounds)(&visit.routing);
     grounds.reception = Some(Reception {
         receiver: unit.hsa_id.clone(),
@@ -84,7 +93,7 @@ pub(super) async fn take(
         destination: Destination::Store,
     });
     let by = visit.actor(&unit.hsa_id);
-    match desk.cases.register_here(registration, by, grounds).await {
+    match desk.cases.register_here(registration, by, form, grounds).await {
         Ok(accepted) => {
             let number = &accepted.receipt.number;
             let read = authorise(&visit.person, Action::Read, About::unit(&unit.hsa_id)).is_ok();
@@ -92,6 +101,11 @@ pub(super) async fn take(
         }
         Err(NotAccepted::Refused(Refusal::Invalid { rule, .. })) => {
             Ok(again(&visit, unit, &[Fault { field: "beskrivning", text: rule }]))
+        }
+        Err(NotAccepted::Reused) => {
+            let text = "Formuläret är redan registrerat, med en annan text. Se efter bland enhetens \
+                        ärenden. Öppna ett nytt formulär om det är ett annat ärende.";
+            Err(Trouble::Refused(text.to_owned()))
         }
         Err(error) => Err(error.into()),
     }
@@ -137,6 +151,7 @@ fn fields(visit: &Visit, unit: &Unit, form: &Form, faults: &[Fault]) -> Markup {
     html! {
         form method="post" action=(path) {
             (page::token(visit, &path))
+            input type="hidden" name=(FORM) value=(form.one(FORM));
             (field("satt", "Hur det kom in", "").choice(&origins))
             (field("mottaget", "Mottaget den", "").line("date"))
             (field("hande", "Hände den", "För ett längre förlopp: den dag då det började.").line("date"))

@@ -16,7 +16,7 @@ use super::page::{self, Field, Trouble, page, to};
 use crate::cases::Cases;
 use crate::cases::query::QueryError;
 use crate::complaint::case::Case;
-use crate::complaint::event::Destination;
+use crate::complaint::event::{Destination, Why};
 use crate::complaint::message::Ii;
 
 /// The name space of the case ids that 1177 and this gateway give.
@@ -68,6 +68,11 @@ pub(super) async fn find(
         && visit.may(Action::Read, only)
     {
         return Ok(to(&format!("/arende/{}", only.number)));
+    }
+    let generation = visit.routing.table.generation().to_string();
+    for case in &found {
+        let by = visit.actor(&case.receiver);
+        desk.cases.note_reading(&case.id, by, Why::Searches, generation.clone()).await?;
     }
     let body = html! {
         (field(&visit))

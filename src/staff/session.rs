@@ -36,11 +36,13 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens a session for whoever shows this certificate. The cookie is always a new one: one that
+    /// Opens a session for whoever shows this certificate, and ends the oldest where there are
+    /// [`limits::STAFF_SESSIONS_PER_PERSON_MAX`]. The cookie is always a new one: one that
     /// somebody was given before can never become a session.
     pub(super) fn open(&self, fingerprint: &str, now: Timestamp) -> Option<String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, one| is_open(one, now));
+        leave_room(&mut kept, fingerprint);
         if kept.len() >= limits::STAFF_SESSIONS_MAX {
             return None;
         }
@@ -113,6 +115,17 @@ pub(super) fn cookie(header: &str) -> Option<&str> {
     ours.next().is_none().then_some(value)
 }
 
+/// Ends the oldest sessions of a certificate, so that it may have one more.
+fn leave_room(kept: &mut BTreeMap<[u8; 32], Kept>, fingerprint: &str) {
+    let own = kept.iter().filter(|(_, one)| one.fingerprint == fingerprint);
+    let mut own: Vec<_> = own.map(|(key, one)| (one.opened, *key)).collect();
+    own.sort_unstable();
+    let surplus = (own.len() + 1).saturating_sub(limits::STAFF_SESSIONS_PER_PERSON_MAX);
+    for (_, key) in own.iter().take(surplus) {
+        kept.remove(key);
+    }
+}
+
 fn is_open(one: &Kept, now: Timestamp) -> bool {
     now < clock::after(one.seen, limits::STAFF_IDLE_MAX)
         && now < clock::after(one.opened, limits::STAFF_SESSION_MAX)
@@ -165,6 +178,19 @@ mod tests {
         let ended = sessions.open("anna", at(0)).unwrap();
         sessions.end(&sessions.get(&ended, "anna", at(1)).unwrap());
         assert!(sessions.get(&ended, "anna", at(2)).is_none());
+    }
+
+    #[test]
+    fn one_person_keeps_the_newest_few_and_nobody_elses_end() {
+        let sessions = Sessions::default();
+        let bo = sessions.open("bo", at(0)).unwrap();
+        let most = limits::STAFF_SESSIONS_PER_PERSON_MAX;
+        let times = (1..).take(most + 1);
+        let cookies: Vec<_> = times.map(|it| sessions.open("anna", at(it)).unwrap()).collect();
+        let open = |cookie: &String| sessions.get(cookie, "anna", at(60)).is_some();
+        let open: Vec<bool> = cookies.iter().map(open).collect();
+        assert!(!open[0] && open[1..].iter().all(|it| *it), "{open:?}");
+        assert!(sessions.get(&bo, "bo", at(60)).is_some());
     }
 
     #[test]

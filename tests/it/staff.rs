@@ -83,7 +83,7 @@ impl Browser {
     /// Fills in the form that `page` has for `path`, and sends it.
     fn post(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = form_urlencoded::Serializer::new(String::new());
-        for name in ["intyg", "sett", "steg"] {
+        for name in ["intyg", "sett", "steg", "blankett"] {
             if let Some(value) = hidden(page, path, name) {
                 body.append_pair(name, &value);
             }
@@ -383,6 +383,10 @@ fn each_person_gets_where_the_roles_lead_and_no_further() {
     for name in ["Anna Påhittad", "Cecilia Påhittad", "David Påhittad"] {
         assert!(log.contains(name), "{name} is not in {log}");
     }
+    assert!(
+        log.contains("såg det i en sökning"),
+        "a list of hits shows that cases are there: {log}"
+    );
     assert!(!log.contains("Bo Påhittad") && !log.contains("Eva Påhittad"), "{log}");
 }
 
@@ -425,6 +429,13 @@ fn a_case_told_by_phone_is_registered_handed_out_and_hidden_from_others() {
     let made = anna.post(&form, path, &fields);
     assert_eq!(made.status, 303, "{}", made.text());
     let case = made.header("location").unwrap().to_owned();
+    let twice = anna.post(&form, path, &fields);
+    assert_eq!(twice.header("location"), Some(case.as_str()), "a double click is one case");
+    let mut other = fields;
+    other[3].1 = "PÅHITTAT ÄRENDE. Något annat.";
+    assert_eq!(anna.post(&form, path, &other).status, 409, "the form has made its case");
+    let list = anna.page("/enhet/SE0000000000-VC1");
+    assert_eq!(list.matches("href=\"/arende/").count(), 1, "{list}");
     let page = anna.page(&case);
     for words in
         ["per telefon", "Skyddade personuppgifter", "Anmälaren är <strong>inte</strong> patienten"]
