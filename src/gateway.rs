@@ -48,7 +48,7 @@ use intake::Files;
 use kept::{handling_of, known_case, reception};
 pub use line::Evidence;
 use line::{Came, Line};
-use opening::{Opening, Rest, let_finish, will_send};
+use opening::{Opening, Rest, let_finish};
 pub use proxied::Proxy;
 use proxied::Sender;
 use rate::Rates;
@@ -242,11 +242,9 @@ impl Gateway {
         );
         self.evidence.metrics.call(&Call::refused(refusal.code().unwrap_or(OTHER)));
         let reply = reply::fault(refusal, &self.instance(), correlation);
-        let sends = will_send(&request);
-        let rest = Rest::new(request.into_body(), self.message_bytes_max, Arc::default()).0;
-        if sends {
-            let_finish(refusal, rest);
-        }
+        let (_, rest, left_over) = Rest::of(request, self.message_bytes_max, Arc::default());
+        drop(rest);
+        let_finish(refusal, left_over);
         if self.proxy.is_none() || matches!(refusal, Refusal::NotListed { .. }) {
             return reply::closing(reply);
         }
@@ -270,26 +268,20 @@ impl Gateway {
         headers: CallHeaders,
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
-        let will_send = will_send(&request);
-        let (request, body) = request.into_parts();
-        let (rest, mut left_over) =
-            Rest::new(body, self.message_bytes_max, Arc::clone(&line.counts));
-        let (outcome, sends) = match self.admit(caller, line) {
+        let (request, rest, left_over) =
+            Rest::of(request, self.message_bytes_max, Arc::clone(&line.counts));
+        let outcome = match self.admit(caller, line) {
             Ok(place) => {
                 let held = (place, connection);
-                let answer = self.answer(caller, &request.headers, rest, headers, held, line);
-                (answer.await, true)
+                self.answer(caller, &request, rest, headers, held, line).await
             }
             Err(refusal) => {
                 drop(rest);
-                (Err(refusal), will_send)
+                Err(refusal)
             }
         };
-        if let Err(refusal) = &outcome
-            && let Ok(rest) = left_over.try_recv()
-            && sends
-        {
-            let_finish(refusal, rest);
+        if let Err(refusal) = &outcome {
+            let_finish(refusal, left_over);
         }
         outcome
     }

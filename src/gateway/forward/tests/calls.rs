@@ -354,6 +354,35 @@ async fn a_caller_that_waits_for_100_continue_is_told_to_go_on() {
     assert_eq!(producer.last().header("expect"), None);
 }
 
+#[tokio::test]
+async fn a_caller_that_is_refused_before_it_is_told_to_go_on_is_not_waited_for() {
+    let world = World::new("http://127.0.0.1:1/").await;
+    let mut stream = world.connect("region").await;
+    let length = crate::limits::MESSAGE_BYTES_MAX + 1;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(answer(&mut stream).await.unwrap().status(), "500");
+    let time = crate::limits::REFUSED_BODY_TIME_MAX / 2;
+    let more = tokio::time::timeout(time, answer(&mut stream)).await;
+    assert!(more.expect("the connection ends at once").is_none());
+}
+
+#[tokio::test]
+async fn a_caller_of_a_dead_producer_may_finish_and_gets_the_fault() {
+    let world = World::new("http://127.0.0.1:1/").await;
+    // The second is rewritten on its way, and has no length that is known.
+    for address in ["SE1", "SE0"] {
+        let large = message(address, &"x".repeat(5_000_000));
+        let seen = world.call("", large.as_bytes()).await;
+        assert_eq!(seen.status(), "500");
+        let text = String::from_utf8(seen.body).unwrap();
+        assert!(text.contains("VP009 "), "{text}");
+    }
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
