@@ -399,6 +399,12 @@ impl std::io::Write for Lines {
 
 #[tokio::test]
 async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    // A line that is first written where nobody listens, as on the thread of another test, is not
+    // looked at again until the next listener comes: this one, after that.
+    world.call("", message("SE1", "").as_bytes()).await;
+    tokio::time::sleep(50 * MS).await;
     let lines = Lines::default();
     let to = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -408,11 +414,11 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
         .finish();
     // The test's runtime has one thread, this one.
     let _heard = tracing::subscriber::set_default(subscriber);
-    let producer = producer(ok()).await;
-    let world = World::new(&producer.url).await;
     let body = message("SE1", "SECRET");
     world.call("x-skltp-correlation-id: abc-1\r\n", body.as_bytes()).await;
     world.call("x-skltp-correlation-id: abc-2\r\n", message("SE2", "").as_bytes()).await;
+    let forged = message("SE2&#10;forged", "").replace("urn:c:1", &"urn:c:1".repeat(1000));
+    world.call("x-skltp-correlation-id: abc-3\r\n", forged.as_bytes()).await;
     tokio::time::sleep(50 * MS).await;
     let all = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let of = |id: &str| -> String {
@@ -421,6 +427,10 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
         found.concat()
     };
     let (passed, refused) = (of("abc-1"), of("abc-2"));
+    let forged = of("abc-3");
+    assert!(forged.contains("SE2?forged") && forged.len() < 2000, "{forged}");
+    assert!(!all.lines().any(|line| line.starts_with("forged")), "{all}");
+    assert!(refused.contains("no unit or route for the address and contract"), "{refused}");
     for part in [
         "passed on".to_owned(),
         "http.response.status_code=200".to_owned(),
