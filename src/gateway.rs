@@ -48,7 +48,7 @@ use intake::Files;
 use kept::{handling_of, known_case, reception};
 pub use line::Evidence;
 use line::{Came, Line};
-use opening::{Opening, Rest, let_finish, will_send};
+use opening::{Opening, Rest, let_finish};
 pub use proxied::Proxy;
 use proxied::Sender;
 use rate::Rates;
@@ -193,12 +193,24 @@ impl Gateway {
                 return self.turn_away(&refusal, connection, request, &correlation);
             }
         };
-        if request.method() == Method::GET {
+        let admitted = self.admit(&caller);
+        if request.method() == Method::GET && admitted.is_ok() {
             return self.describe(&request, &correlation);
         }
         let (trace, now) = (Trace::of(request.headers()), self.cases.now());
         let mut line = Line::new(&self.evidence, &caller.hsa_id, &correlation, trace, now);
-        let reply = match self.call(&caller, connection, request, headers, &mut line).await {
+        line.caller_in(&self.routing.get().table);
+        let called = match admitted {
+            Ok(place) => {
+                let held = (place, connection);
+                self.call(&caller, held, request, headers, &mut line).await
+            }
+            Err(refusal) => {
+                self.leave(&refusal, request);
+                Err(refusal)
+            }
+        };
+        let reply = match called {
             Ok(Outcome::Answer(answer)) => reply::xml(StatusCode::OK, answer, &correlation),
             Ok(Outcome::Passed(ready)) => {
                 return forward::reply(*ready, &correlation, self.message_bytes_max, line);
@@ -242,15 +254,18 @@ impl Gateway {
         );
         self.evidence.metrics.call(&Call::refused(refusal.code().unwrap_or(OTHER)));
         let reply = reply::fault(refusal, &self.instance(), correlation);
-        let sends = will_send(&request);
-        let rest = Rest::new(request.into_body(), self.message_bytes_max, Arc::default()).0;
-        if sends {
-            let_finish(refusal, rest);
-        }
+        self.leave(refusal, request);
         if self.proxy.is_none() || matches!(refusal, Refusal::NotListed { .. }) {
             return reply::closing(reply);
         }
         reply
+    }
+
+    /// Leaves a message unread.
+    fn leave(&self, refusal: &Refusal, request: http::Request<Incoming>) {
+        let (_, rest, left_over) = Rest::of(request, self.message_bytes_max, Arc::default());
+        drop(rest);
+        let_finish(refusal, left_over);
     }
 
     fn refuse(&self, refusal: &Refusal, correlation: &str, line: &mut Line) -> Reply {
@@ -265,39 +280,23 @@ impl Gateway {
     async fn call(
         &self,
         caller: &Sender,
-        connection: &Connection,
+        held: (SemaphorePermit<'_>, &Connection),
         request: http::Request<Incoming>,
         headers: CallHeaders,
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
-        let will_send = will_send(&request);
-        let (request, body) = request.into_parts();
-        let (rest, mut left_over) =
-            Rest::new(body, self.message_bytes_max, Arc::clone(&line.counts));
-        let (outcome, sends) = match self.admit(caller, line) {
-            Ok(place) => {
-                let held = (place, connection);
-                let answer = self.answer(caller, &request.headers, rest, headers, held, line);
-                (answer.await, true)
-            }
-            Err(refusal) => {
-                drop(rest);
-                (Err(refusal), will_send)
-            }
-        };
-        if let Err(refusal) = &outcome
-            && let Ok(rest) = left_over.try_recv()
-            && sends
-        {
-            let_finish(refusal, rest);
+        let (request, rest, left_over) =
+            Rest::of(request, self.message_bytes_max, Arc::clone(&line.counts));
+        let outcome = self.answer(caller, &request, rest, headers, held, line).await;
+        if let Err(refusal) = &outcome {
+            let_finish(refusal, left_over);
         }
         outcome
     }
 
-    /// A place to read a message of `caller`, if it does not call too often and there is one.
-    fn admit(&self, caller: &Sender, line: &mut Line) -> Result<SemaphorePermit<'_>, Refusal> {
+    /// A place to answer a call of `caller`, if it does not call too often and there is one.
+    fn admit(&self, caller: &Sender) -> Result<SemaphorePermit<'_>, Refusal> {
         let routing = self.routing.get();
-        line.caller_in(&routing.table);
         let own = routing.table.caller(&caller.hsa_id).and_then(|it| it.rate_in);
         self.rates
             .take(&caller.hsa_id, own)

@@ -155,6 +155,12 @@ pub const TAK_CLIMB_STEPS_MAX: usize = 64;
 
 /// A logical address in a call; TAK holds at most 255, and two joined by `#` may come.
 pub const LOGICAL_ADDRESS_CHARS_MAX: usize = 1024;
+/// Characters of a called contract's namespace in the log and in spans. The longest of the national
+/// contracts have about 110; what a caller writes may be the whole head of a message.
+pub const CONTRACT_CHARS_SHOWN_MAX: usize = 200;
+/// Characters of what a call came to, in its log line: a producer's URL and the chain of causes, not
+/// a flood that a caller or a producer wrote.
+pub const OUTCOME_CHARS_SHOWN_MAX: usize = 1000;
 /// Files in one message before it is refused as an attack. Above the contracts' counts, so that a
 /// few too many are answered with the rule that they break.
 pub const MESSAGE_FILES_MAX: usize = 32;

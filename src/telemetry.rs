@@ -254,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_quoted_in_a_text_line_cannot_begin_another() {
+        let page = Page::default();
+        let to = page.clone();
+        let line = written(text(Level::Info, false, move || to.clone()), &page, || {
+            let told = "Åsa\r\n2026 ERROR forged\u{1b}[2J\u{2028}end\n";
+            tracing::info!(of = %told, "refused: {told}");
+        });
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let told = "Åsa\\r\\n2026 ERROR forged\\u{1b}[2J\\u{2028}end\\n";
+        assert!(line.contains(&format!("refused: {told} of={told}")), "{line}");
+    }
+
+    #[test]
     fn a_text_line_leaves_out_what_is_for_machines() {
         let page = Page::default();
         let to = page.clone();

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::reply::{self, Reply};
 use super::trail;
 use crate::id::HsaId;
+use crate::limits;
 use crate::soap::Head;
 use crate::spans::{Side, Span, Spans};
 use crate::tak::{self, Denial, Destination, Step, System, Table};
@@ -213,7 +214,8 @@ impl Line {
 
     /// What is called, as the message says it.
     pub(super) fn asked(&mut self, head: &Head, profile: tak::Profile, table: &Table) {
-        head.contract.as_str().clone_into(&mut self.said.contract);
+        let contract = head.contract.as_str();
+        self.said.contract = reply::visible_within(contract, limits::CONTRACT_CHARS_SHOWN_MAX);
         self.said.address = reply::visible(&head.address);
         self.said.profile = match profile {
             tak::Profile::Rivtabp20 => "rivtabp20",
@@ -242,7 +244,7 @@ impl Line {
     /// What it came to, and the words for it.
     pub(super) fn came(&mut self, came: Came, outcome: impl Into<String>) {
         self.came = came;
-        self.outcome = outcome.into();
+        self.outcome = reply::sentence(&outcome.into());
     }
 
     /// All of a producer's answer has been passed back.

@@ -40,25 +40,55 @@ pub(super) struct Rest {
     left: u64,
     counts: Arc<Counts>,
     pace: Pace,
-    /// Where it goes when it is dropped unread: to the one who refuses the message.
-    left_over: Option<oneshot::Sender<Self>>,
+    left_over: LeftOver,
+}
+
+/// Where a body goes when it is dropped unread: to the one who refuses the message.
+#[derive(Debug)]
+pub(super) struct LeftOver {
+    to: Option<oneshot::Sender<Rest>>,
+    /// The body is on its way, or has been asked for: to ask for it again invites nobody to send it.
+    coming: bool,
+}
+
+impl LeftOver {
+    /// Hands over what was not read, once.
+    pub(super) fn give(&mut self, body: Option<Incoming>) {
+        let (Some(body), Some(to)) = (body, self.to.take()) else { return };
+        if !self.coming {
+            return;
+        }
+        // Nothing of it is kept, so the bound is another message's, not what this one had left.
+        let left = limits::MESSAGE_BYTES_MAX;
+        let (counts, pace) = (Arc::default(), Pace::default());
+        let left_over = Self { to: None, coming: true };
+        // Nobody waits for it where the call was cut off.
+        to.send(Rest { body: Some(body), left, counts, pace, left_over }).unwrap_or_default();
+    }
 }
 
 impl Rest {
-    /// All of `body`, at most `most` bytes of it; and where what was not read is found afterwards.
-    pub(super) fn new(
-        body: Incoming,
+    /// All of the body of a request, at most `most` bytes of it; and where what was not read is found
+    /// afterwards.
+    pub(super) fn of(
+        request: http::Request<Incoming>,
         most: u64,
         counts: Arc<Counts>,
-    ) -> (Self, oneshot::Receiver<Self>) {
+    ) -> (HeaderMap, Self, oneshot::Receiver<Self>) {
         let (sender, receiver) = oneshot::channel();
+        let (head, body) = request.into_parts();
+        // Who waits to be told to go on has sent nothing.
+        let coming = !head.headers.contains_key(header::EXPECT);
+        let left_over = LeftOver { to: Some(sender), coming };
         let pace = Pace::default();
-        (Self { body: Some(body), left: most, counts, pace, left_over: Some(sender) }, receiver)
+        let rest = Self { body: Some(body), left: most, counts, pace, left_over };
+        (head.headers, rest, receiver)
     }
 
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some(body) = &mut self.body else { return Ok(None) };
+        self.left_over.coming = true;
         let began = Instant::now();
         let chunk = next_chunk_within(body, &mut self.left, self.pace.patience()).await;
         let chunk = chunk.map_err(|error| match error {
@@ -81,22 +111,18 @@ impl Rest {
         self.body.as_ref().and_then(|body| hyper::body::Body::size_hint(body).exact())
     }
 
-    /// The body itself, how many bytes may still come, and how fast they came until now.
-    pub(super) fn into_parts(mut self) -> (Option<Incoming>, u64, Pace) {
-        (self.body.take(), self.left, std::mem::take(&mut self.pace))
+    /// The body itself, how many bytes may still come, how fast they came until now, and to whom the
+    /// body goes if it is not read.
+    pub(super) fn into_parts(mut self) -> (Option<Incoming>, u64, Pace, LeftOver) {
+        let nobody = LeftOver { to: None, coming: false };
+        let left_over = std::mem::replace(&mut self.left_over, nobody);
+        (self.body.take(), self.left, std::mem::take(&mut self.pace), left_over)
     }
 }
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        if let (Some(body), Some(left_over)) = (self.body.take(), self.left_over.take()) {
-            // Nothing of it is kept, so the bound is another message's, not what this one had left.
-            let left = limits::MESSAGE_BYTES_MAX;
-            let (counts, pace) = (Arc::default(), Pace::default());
-            let rest = Self { body: Some(body), left, counts, pace, left_over: None };
-            // Nobody waits for it where the call was cut off.
-            left_over.send(rest).unwrap_or_default();
-        }
+        self.left_over.give(self.body.take());
     }
 }
 
@@ -228,21 +254,22 @@ fn memmem(held: &[u8], wanted: &[u8]) -> Option<usize> {
 
 /// Lets the sender of a refused message finish, for a bounded time, while the answer is on its way:
 /// to somebody who is still writing it is lost when the connection closes over what was not read.
-pub(super) fn let_finish(refusal: &Refusal, mut rest: Rest) {
+/// What was not read may come a while after the refusal: a connection to a producer gives it up on a
+/// task of its own.
+pub(super) fn let_finish(refusal: &Refusal, left_over: oneshot::Receiver<Rest>) {
     if let Refusal::Body(_) = refusal {
         return;
     }
     tokio::spawn(async move {
-        let rest = async { while let Ok(Some(_)) = rest.next().await {} };
+        let rest = async {
+            // There is none where all was read.
+            let Ok(mut rest) = left_over.await else { return };
+            while let Ok(Some(_)) = rest.next().await {}
+        };
         if tokio::time::timeout(limits::REFUSED_BODY_TIME_MAX, rest).await.is_err() {
             tracing::info!("a refused message was still being sent when its time was up");
         }
     });
-}
-
-/// Whether the body is on its way, or will be: who waits to be told to go on has sent nothing.
-pub(super) fn will_send(request: &http::Request<Incoming>) -> bool {
-    !request.headers().contains_key(header::EXPECT)
 }
 
 pub(super) fn body_refusal(error: BodyError) -> Refusal {

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use super::refusal::Refusal;
 use crate::cases::Accepted;
 use crate::complaint::command;
+use crate::limits;
 use crate::listen::{Body, full};
 use crate::rivta::wsdl::Library;
 use crate::rivta::{Answer, ErrorCode, Interaction, ResultCode};
@@ -165,9 +166,17 @@ fn empty(result_code: ResultCode, log_id: &str) -> Answer {
 
 /// A value from outside that a log line can show: bounded, and with nothing that breaks a line.
 pub(super) fn visible(text: &str) -> String {
-    text.trim()
-        .chars()
-        .take(VISIBLE_CHARS_MAX)
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
-        .collect()
+    visible_within(text, VISIBLE_CHARS_MAX)
+}
+
+/// The same of at most `most` characters.
+pub(super) fn visible_within(text: &str, most: usize) -> String {
+    text.trim().chars().take(most).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+/// A sentence of ours that may quote what came from outside: bounded, and on one line.
+pub(super) fn sentence(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let text = text.chars().take(limits::OUTCOME_CHARS_SHOWN_MAX);
+    text.map(|c| if breaks(c) { '?' } else { c }).collect()
 }

@@ -3,7 +3,8 @@
 use crate::id::HsaId;
 use crate::limits;
 
-/// Why a call is refused. `Display` is the detail text (see [`Denial::detail`]).
+/// Why a call is refused. `Display` is for the log and holds nothing that the caller wrote; the detail
+/// of the fault does (see [`Denial::detail`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
     /// No logical address in the header.
@@ -173,7 +174,25 @@ impl Denial {
 
 impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.detail())
+        match self {
+            Self::NoAddress => f.write_str("no logical address in the header"),
+            Self::NoRoute { white_space: false, .. } => {
+                f.write_str("no unit or route for the address and contract")
+            }
+            Self::NoRoute { white_space: true, .. } => {
+                f.write_str("no unit or route for the address and contract; white space in it")
+            }
+            Self::CountyNotLive { county, missing, .. } => {
+                let missing: Vec<_> = missing.iter().map(|it| it.english()).collect();
+                write!(f, "county {county} lacks {}", missing.join(" and "))
+            }
+            Self::MoreThanOne { .. } => f.write_str("more than one route is in effect"),
+            Self::NotPermitted { .. } => {
+                f.write_str("the caller has no permission for the address and contract")
+            }
+            Self::NoUrl { .. } => f.write_str("the system that the route names has no URL"),
+            Self::NoTable => f.write_str("there is no routing configuration"),
+        }
     }
 }
 

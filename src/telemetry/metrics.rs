@@ -149,6 +149,11 @@ impl Call<'_> {
         ))
     }
 
+    /// As it is counted when there are too many sets of labels.
+    const fn beyond(&self) -> Self {
+        Self { contract: OTHER, consumer: OTHER, producer: OTHER, ..*self }
+    }
+
     fn labels(&self) -> CallLabels {
         CallLabels {
             contract: self.contract.into(),
@@ -220,22 +225,25 @@ impl Metrics {
     /// A call has ended.
     pub fn call(&self, call: &Call<'_>) {
         let known = self.0.known.load();
-        match known.binary_search_by(|(labels, _)| call.order(labels)) {
-            Ok(at) => {
-                if let Some((_, figures)) = known.get(at) {
-                    figures.count(call);
-                }
-            }
-            Err(_) => self.add(call).count(call),
+        let find = |call: &Call<'_>| {
+            let at = known.binary_search_by(|(labels, _)| call.order(labels)).ok()?;
+            known.get(at).map(|(_, figures)| figures)
+        };
+        // Beyond the bound only the outcomes remain, and those are a fixed list: it is copied for the
+        // first of each, and never again.
+        let full = known.len() >= limits::METRIC_SETS_MAX;
+        let beyond = || if full { find(&call.beyond()) } else { None };
+        match find(call).or_else(beyond) {
+            Some(figures) => figures.count(call),
+            None => self.add(call).count(call),
         }
     }
 
     /// The figures of labels that are not known yet.
     fn add(&self, call: &Call<'_>) -> CallFigures {
-        let all = Call { contract: OTHER, consumer: OTHER, producer: OTHER, ..*call };
+        let all = call.beyond();
         let mut figures = None;
         self.0.known.rcu(|known| {
-            // Beyond the bound only the outcomes remain, and those are a fixed list.
             let call = if known.len() < limits::METRIC_SETS_MAX { call } else { &all };
             let mut known = Vec::clone(known);
             match known.binary_search_by(|(labels, _)| call.order(labels)) {
@@ -444,11 +452,15 @@ mod tests {
             metrics.call(&call(consumer, "passed"));
         }
         metrics.call(&call("c0", "passed"));
+        // Who comes when all is full is counted without a copy of the list.
+        let full = metrics.0.known.load_full();
+        metrics.call(&call("late", "passed"));
+        assert!(Arc::ptr_eq(&full, &metrics.0.known.load_full()));
         let text = metrics.text(&Now::default()).unwrap();
         let sets = text.lines().filter(|it| it.starts_with("klagomal_calls_total{")).count();
         assert_eq!(sets, limits::METRIC_SETS_MAX + 1);
         let others = text.lines().find(|it| it.contains("calls_total{contract=\"other\"")).unwrap();
-        assert!(others.ends_with(" 50"), "{others}");
+        assert!(others.ends_with(" 51"), "{others}");
         let first = text.lines().find(|it| it.contains("_calls_total") && it.contains("\"c0\""));
         assert!(first.unwrap().ends_with(" 2"));
     }

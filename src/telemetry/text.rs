@@ -1,6 +1,6 @@
 //! Fields of a text line: those that a person looks for. The rest are for machines, in JSON.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
@@ -34,6 +34,27 @@ struct Line<'w> {
     outcome: fmt::Result,
 }
 
+/// Writes on one line: what is logged may quote what came from outside, and must not look like
+/// another line, or give orders to a terminal.
+struct OneLine<'t, 'w>(&'t mut Writer<'w>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(breaks) {
+            let mut rest = part.chars();
+            match rest.next_back().filter(|&last| breaks(last)) {
+                Some(last) => write!(self.0, "{}{}", rest.as_str(), last.escape_default())?,
+                None => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn breaks(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 fn is_shown(name: &str) -> bool {
     let hidden = LEFT_OUT.iter().any(|it| name.starts_with(it)) || name.starts_with(LABELS);
     !hidden || name == KEPT || name == CORRELATION
@@ -55,12 +76,13 @@ impl Visit for Line<'_> {
         }
         let space = if self.empty { "" } else { " " };
         self.empty = false;
-        self.outcome = match name {
-            "message" => write!(self.to, "{space}{value:?}"),
+        let named = match name {
+            "message" => self.to.write_str(space),
             _ if self.to.has_ansi_escapes() => {
-                write!(self.to, "{space}\u{1b}[2m{name}=\u{1b}[0m{value:?}")
+                write!(self.to, "{space}\u{1b}[2m{name}=\u{1b}[0m")
             }
-            _ => write!(self.to, "{space}{name}={value:?}"),
+            _ => write!(self.to, "{space}{name}="),
         };
+        self.outcome = named.and_then(|()| write!(OneLine(&mut self.to), "{value:?}"));
     }
 }

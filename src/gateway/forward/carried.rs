@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::change::Change;
 use crate::gateway::line::Counts;
-use crate::gateway::opening::{Opening, body_refusal};
+use crate::gateway::opening::{LeftOver, Opening, body_refusal};
 use crate::gateway::refusal::Refusal;
 use crate::limits;
 use crate::listen::{BodyError, BoxError, Pace};
@@ -29,6 +29,8 @@ pub(super) struct Carried {
     /// Changed, not yet sent.
     ready: VecDeque<Bytes>,
     rest: Option<Incoming>,
+    /// Takes `rest` where the producer did not.
+    left_over: LeftOver,
     left: u64,
     change: Change,
     ended: bool,
@@ -50,11 +52,12 @@ impl Carried {
         counts: Arc<Counts>,
     ) -> Self {
         let length = opening.length.filter(|_| change.is_nothing());
-        let (rest, left, pace) = opening.rest.into_parts();
+        let (rest, left, pace, left_over) = opening.rest.into_parts();
         Self {
             read: opening.read,
             ready: VecDeque::new(),
             rest,
+            left_over,
             left,
             change,
             ended: false,
@@ -159,6 +162,12 @@ impl Carried {
                 }
             }
         }
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.left_over.give(self.rest.take());
     }
 }
 

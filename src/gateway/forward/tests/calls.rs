@@ -354,6 +354,35 @@ async fn a_caller_that_waits_for_100_continue_is_told_to_go_on() {
     assert_eq!(producer.last().header("expect"), None);
 }
 
+#[tokio::test]
+async fn a_caller_that_is_refused_before_it_is_told_to_go_on_is_not_waited_for() {
+    let world = World::new("http://127.0.0.1:1/").await;
+    let mut stream = world.connect("region").await;
+    let length = crate::limits::MESSAGE_BYTES_MAX + 1;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(answer(&mut stream).await.unwrap().status(), "500");
+    let time = crate::limits::REFUSED_BODY_TIME_MAX / 2;
+    let more = tokio::time::timeout(time, answer(&mut stream)).await;
+    assert!(more.expect("the connection ends at once").is_none());
+}
+
+#[tokio::test]
+async fn a_caller_of_a_dead_producer_may_finish_and_gets_the_fault() {
+    let world = World::new("http://127.0.0.1:1/").await;
+    // The second is rewritten on its way, and has no length that is known.
+    for address in ["SE1", "SE0"] {
+        let large = message(address, &"x".repeat(5_000_000));
+        let seen = world.call("", large.as_bytes()).await;
+        assert_eq!(seen.status(), "500");
+        let text = String::from_utf8(seen.body).unwrap();
+        assert!(text.contains("VP009 "), "{text}");
+    }
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -370,6 +399,12 @@ impl std::io::Write for Lines {
 
 #[tokio::test]
 async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message() {
+    let producer = producer(ok()).await;
+    let world = World::new(&producer.url).await;
+    // A line that is first written where nobody listens, as on the thread of another test, is not
+    // looked at again until the next listener comes: this one, after that.
+    world.call("", message("SE1", "").as_bytes()).await;
+    tokio::time::sleep(50 * MS).await;
     let lines = Lines::default();
     let to = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -379,11 +414,11 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
         .finish();
     // The test's runtime has one thread, this one.
     let _heard = tracing::subscriber::set_default(subscriber);
-    let producer = producer(ok()).await;
-    let world = World::new(&producer.url).await;
     let body = message("SE1", "SECRET");
     world.call("x-skltp-correlation-id: abc-1\r\n", body.as_bytes()).await;
     world.call("x-skltp-correlation-id: abc-2\r\n", message("SE2", "").as_bytes()).await;
+    let forged = message("SE2&#10;forged", "").replace("urn:c:1", &"urn:c:1".repeat(1000));
+    world.call("x-skltp-correlation-id: abc-3\r\n", forged.as_bytes()).await;
     tokio::time::sleep(50 * MS).await;
     let all = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let of = |id: &str| -> String {
@@ -392,6 +427,10 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
         found.concat()
     };
     let (passed, refused) = (of("abc-1"), of("abc-2"));
+    let forged = of("abc-3");
+    assert!(forged.contains("SE2?forged") && forged.len() < 2000, "{forged}");
+    assert!(!all.lines().any(|line| line.starts_with("forged")), "{all}");
+    assert!(refused.contains("no unit or route for the address and contract"), "{refused}");
     for part in [
         "passed on".to_owned(),
         "http.response.status_code=200".to_owned(),

@@ -105,7 +105,7 @@ fn load(more: &[Source]) -> Option<Table> {
 /// Everything of an answer that a caller or a receiver could notice.
 fn answer(table: &Table, question: &Question<'_>) -> String {
     match table.decide(question).outcome {
-        Err(denial) => denial.to_string(),
+        Err(denial) => denial.detail(),
         Ok(Destination::Handling) => "handling".to_owned(),
         Ok(Destination::Answer) => "answer".to_owned(),
         Ok(Destination::Keep { unit, handling: Handling::Store }) => format!("{}", unit.hsa_id),
