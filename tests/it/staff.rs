@@ -380,14 +380,14 @@ fn each_person_gets_where_the_roles_lead_and_no_further() {
     assert!(answer.text().contains("inte upplagd"), "{}", answer.text());
     // What was read, and by whom, is in the log of the reviewer.
     let log = Browser::of(&world, "p2").page(&unit_log);
-    for name in ["Anna Påhittad", "Cecilia Påhittad", "David Påhittad"] {
+    for name in ["Anna Påhittad", "Cecilia Påhittad", "David Påhittad", "Eva Påhittad"] {
         assert!(log.contains(name), "{name} is not in {log}");
     }
     assert!(
         log.contains("såg det i en sökning"),
         "a list of hits shows that cases are there: {log}"
     );
-    assert!(!log.contains("Bo Påhittad") && !log.contains("Eva Påhittad"), "{log}");
+    assert!(!log.contains("Bo Påhittad"), "{log}");
 }
 
 #[test]
