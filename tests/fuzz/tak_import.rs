@@ -61,11 +61,16 @@ fn imported(text: &str) -> Result<Imported, ImportError> {
     import(&[source("in", text)], &[source("base.toml", BASE)], now())
 }
 
-/// The rows themselves; names beside them are not exported to a cache file.
+/// The rows themselves, in no order; names beside them are not exported to a cache file. Ids and
+/// contracts are the same in upper and lower case, and come out as the first row writes them.
 fn rows(of: &Imported) -> Vec<(String, Vec<String>)> {
     let kept = |text: &str| {
         let lines = text.lines().filter(|it| !it.starts_with('#'));
-        lines.map(|it| it.split(" # ").next().unwrap_or_default().to_owned()).collect()
+        let lines = lines.map(|it| it.split(" # ").next().unwrap_or_default());
+        let text = lines.collect::<Vec<_>>().join("\n").to_ascii_lowercase();
+        let mut rows: Vec<String> = text.split("[[").map(|it| it.trim().to_owned()).collect();
+        rows.sort_unstable();
+        rows
     };
     let files = of.files.iter().filter(|it| it.name != "imported-systems.toml");
     files.map(|it| (it.name.clone(), kept(&it.text))).collect()
