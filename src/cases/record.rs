@@ -122,10 +122,10 @@ impl Payload {
 }
 
 impl Record {
-    /// The files that the record names: SHA-256 in lower-case hexadecimal, and bytes.
+    /// The files that the record came with.
     #[must_use]
-    pub fn files(&self) -> Vec<(&str, u64)> {
-        let attached: &[Attachment] = match &self.event {
+    pub fn attachments(&self) -> &[Attachment] {
+        match &self.event {
             Event::Opened(opened) => &opened.complaint.attachments,
             Event::Supplemented { supplement, .. } => &supplement.attachments,
             Event::Handled { step, .. } => match step.as_ref() {
@@ -142,7 +142,13 @@ impl Record {
             | Event::Tried { .. }
             | Event::Decided { .. }
             | Event::Staff { .. } => &[],
-        };
+        }
+    }
+
+    /// The files that the record names: SHA-256 in lower-case hexadecimal, and bytes.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&str, u64)> {
+        let attached = self.attachments();
         let marks = self.original.iter().flat_map(|original| &original.marks);
         let mut files: Vec<(&str, u64)> =
             attached.iter().map(|it| (it.sha256.as_str(), it.bytes)).collect();

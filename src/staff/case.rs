@@ -21,10 +21,9 @@ use super::page::{self, Fault, Field, Trouble, page, page_with, to};
 use super::step::Kind;
 use crate::cases::desk::{What, Work};
 use crate::cases::query::Numbered;
-use crate::cases::record::{Item, ItemState, Record};
+use crate::cases::record::{Item, ItemState};
 use crate::complaint::case::Case;
-use crate::complaint::event::{Act, Assignee, Event, Opened, Step};
-use crate::complaint::message::Attachment;
+use crate::complaint::event::{Act, Assignee, Event, Opened};
 use crate::complaint::words;
 use crate::limits;
 use crate::tak::Role;
@@ -313,7 +312,7 @@ pub(super) async fn file(
     let known = desk.read(move |cases| {
         let records = cases.records(&id)?;
         let record = records.into_iter().find(|(at, _)| *at == seq).and_then(|(_, it)| it.ok());
-        Ok(record.and_then(|record| attachments(&record).get(n).cloned()))
+        Ok(record.and_then(|record| record.attachments().get(n).cloned()))
     });
     let file = known.await?.ok_or(Trouble::NotFound)?;
     let blobs = desk.cases.blobs().clone();
@@ -332,26 +331,4 @@ pub(super) async fn file(
         (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{name}")),
     ];
     Ok((headers, axum::body::Body::from_stream(content)).into_response())
-}
-
-/// The files that a record came with.
-pub(super) fn attachments(record: &Record) -> &[Attachment] {
-    match &record.event {
-        Event::Opened(opened) => &opened.complaint.attachments,
-        Event::Supplemented { supplement, .. } => &supplement.attachments,
-        Event::Handled { step, .. } => match step.as_ref() {
-            Step::PartialReply(it) => &it.attachments,
-            Step::Reply(it, _) => &it.attachments,
-            Step::Acknowledgement(_)
-            | Step::Question(_)
-            | Step::Transfer(_)
-            | Step::PlaceCorrection(_)
-            | Step::Closure(..) => &[],
-        },
-        Event::Withdrawn { .. }
-        | Event::Leased { .. }
-        | Event::Tried { .. }
-        | Event::Decided { .. }
-        | Event::Staff { .. } => &[],
-    }
 }

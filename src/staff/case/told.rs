@@ -6,7 +6,6 @@ use maud::{Markup, html};
 
 use super::super::gate::Visit;
 use super::super::page;
-use super::attachments;
 use crate::cases::record::{Item, ItemState, Record};
 use crate::complaint::case::Case;
 use crate::complaint::event::{Act, Debt, Event, Opened, Source, Step};
@@ -150,7 +149,7 @@ pub(super) fn event(
             p.when { (page::moment(record.at)) " " strong { (title) } }
             @if let Some(words) = words { div.words { (words) } }
             (remarks(&record.remarks))
-            (files(case, seq, attachments(record)))
+            (files(case, seq, record.attachments()))
             @for item in items.get(&seq).into_iter().flatten() { (way(visit, item)) }
         }
     }
