@@ -9,6 +9,7 @@ mod follow;
 mod handover;
 mod leave;
 mod live;
+mod login;
 mod silence;
 mod sockets;
 mod status;
@@ -37,6 +38,7 @@ use crate::delivery::Delivery;
 use crate::gateway::{self, Evidence, Gateway, Proxy};
 use crate::limits;
 use crate::listen::{self, Leave};
+use crate::oidc::OidcError;
 use crate::rivta::wsdl::Library;
 use crate::routing::generations::{GenerationError, Generations};
 use crate::routing::picture::SharedDesk;
@@ -67,6 +69,12 @@ pub enum StartError {
     Tls(#[source] TlsError),
     #[error("the certificates of the staff door")]
     StaffTls(#[source] TlsError),
+    /// As it says.
+    #[error("the certificates that the login service ([oidc]) is called with")]
+    LoginTls(#[source] TlsError),
+    /// As it says.
+    #[error("the login service ([oidc])")]
+    Login(#[source] OidcError),
     #[error("the store")]
     Store(#[source] StoreError),
     #[error("the attachments")]
@@ -117,6 +125,7 @@ pub struct Prepared {
     content: Content,
     tls: Arc<ServerTls>,
     staff_tls: Option<Arc<ServerTls>>,
+    login: Option<login::Login>,
     library: Library,
     spans: Option<Spans>,
 }
@@ -130,6 +139,7 @@ struct Parts {
     tls: Arc<ServerTls>,
     /// The `staff` door's, if it is open.
     staff_tls: Option<Arc<ServerTls>>,
+    login: Option<login::Login>,
     cases: Cases,
     connections: Arc<Connections>,
     delivery: Delivery,
@@ -176,16 +186,18 @@ pub fn prepare(
         ServerTls::new(tls_settings(&config.tls), Arc::clone(&clock)).map_err(StartError::Tls)?;
     let staff_tls = match config.server.staff {
         Some(_) => {
-            let settings = tls_settings(&config.staff);
+            let mut settings = tls_settings(&config.staff);
+            settings.optional = config.oidc.is_some();
             Some(ServerTls::new(settings, Arc::clone(&clock)).map_err(StartError::StaffTls)?)
         }
         None => None,
     };
+    let login = login::of(&config, &clock)?;
     let (library, left) = descriptions::read(config.public.wsdl_folder.as_deref())
         .map_err(StartError::Descriptions)?;
     left.iter().for_each(|line| tracing::warn!("wsdl_folder: {line}"));
     let spans = spans(&config, &routing)?;
-    Ok(Prepared { config, base, clock, routing, content, tls, staff_tls, library, spans })
+    Ok(Prepared { config, base, clock, routing, content, tls, staff_tls, login, library, spans })
 }
 
 impl Prepared {
@@ -218,7 +230,8 @@ impl Prepared {
     }
 
     async fn on(self, cases: Cases) -> Result<(Parts, mpsc::Receiver<live::Ask>), StartError> {
-        let Self { config, base, clock, routing, content, tls, staff_tls, library, spans } = self;
+        let Self { config, base, clock, routing, content, tls, staff_tls, login, library, spans } =
+            self;
         let generations = Generations::open(&config.store.dir).map_err(StartError::Generations)?;
         routing.keep_in(generations, &content, clock.now()).map_err(StartError::Generations)?;
         let first = restore::first_start(&cases, &config.store.dir).await;
@@ -242,6 +255,7 @@ impl Prepared {
             routing,
             tls,
             staff_tls,
+            login,
             cases,
             connections,
             delivery,
@@ -278,6 +292,7 @@ fn run(
     let (doors, work) = (TaskTracker::new(), TaskTracker::new());
     let mut kept: Vec<Arc<dyn Reloads>> = vec![Arc::clone(&parts.tls) as _];
     kept.extend(parts.staff_tls.iter().map(|it| Arc::clone(it) as _));
+    kept.extend(parts.login.iter().map(|it| Arc::clone(&it.tls) as _));
     // The watch ends with the work; what it has loaded stays.
     let (clock, metrics) = (Arc::clone(&parts.clock), parts.metrics.clone());
     let _watch = tls::watch(kept, clock, metrics, stop_work.clone());
@@ -464,7 +479,8 @@ async fn serve_staff(
     settings.connections_max = limits::STAFF_CONNECTIONS_MAX;
     settings.metrics = parts.metrics.door(settings.name);
     let (cases, routing) = (parts.cases.clone(), parts.routing.clone());
-    let page = Staff::new(cases, routing, Arc::new(gateway::grounds));
+    let login = parts.login.as_ref().map(|it| it.service.clone());
+    let page = Staff::new(cases, routing, Arc::new(gateway::grounds), login);
     let tls = parts.staff_tls.clone();
     let stopped = listen::serve_until_left(listener, tls, settings, page, stop, leave).await;
     if stopped.cut > 0 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::limits;
+use crate::oidc;
 use crate::tak::Rate;
 use crate::telemetry;
 use document::{Document, Section};
@@ -28,6 +29,8 @@ pub struct Config {
     pub tls: Tls,
     /// Mutual TLS on the `staff` door.
     pub staff: Tls,
+    /// Logging in without a card on the `staff` door. `None`: nobody does.
+    pub oidc: Option<Oidc>,
     /// Where what was accepted is kept.
     pub store: Store,
     /// Routing.
@@ -94,6 +97,15 @@ pub struct Tls {
     pub crl: Vec<PathBuf>,
     /// Where in a client certificate's subject the HSA-id is.
     pub hsa_id_attribute: HsaIdAttribute,
+}
+
+/// A login service (OpenID Connect) for the `staff` door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// Who it is and what it must tell.
+    pub service: oidc::Settings,
+    /// Certificates of the issuers of its server certificate. PEM.
+    pub trust: Vec<PathBuf>,
 }
 
 /// The attribute of a certificate's subject that holds the HSA-id.
@@ -245,12 +257,16 @@ impl Config {
     fn ask(document: &mut Document<'_>) -> Self {
         let tls = tls(&mut document.section("tls"));
         let server = server(&mut document.section("server"));
-        let staff = staff(&mut document.section("staff"), &tls, server.staff.is_some());
+        let outbound = outbound(&mut document.section("outbound"), &tls);
+        let oidc = oidc(&mut document.section("oidc"), &outbound);
+        let by_card_only = server.staff.is_some() && oidc.is_none();
+        let staff = staff(&mut document.section("staff"), &tls, by_card_only);
         Self {
             server,
             staff,
+            oidc,
             proxied: proxied(&mut document.section("proxied")),
-            outbound: outbound(&mut document.section("outbound"), &tls),
+            outbound,
             tls,
             store: store(&mut document.section("store")),
             tak: Tak { dir: document.section("tak").path("dir", "tak-config") },
@@ -368,11 +384,11 @@ fn tls(section: &mut Section<'_, '_>) -> Tls {
 
 /// Cards of persons are trusted apart from the certificates of systems, so nothing is taken over
 /// from there but what we show of ourselves.
-fn staff(section: &mut Section<'_, '_>, tls: &Tls, open: bool) -> Tls {
+fn staff(section: &mut Section<'_, '_>, tls: &Tls, by_card_only: bool) -> Tls {
     let trust = section.paths("trust", &[]);
-    if open && trust.is_empty() {
-        let text = "the staff door is open ([server] staff) and no card is trusted; name the issuer's \
-                    certificates, such as [\"certs/siths-person-ca.pem\"]";
+    if by_card_only && trust.is_empty() {
+        let text = "the staff door is open ([server] staff) and nobody can log in; name the issuers \
+                    of cards, such as [\"certs/siths-person-ca.pem\"], or a login service in [oidc]";
         section.fault("trust", text.to_owned());
     }
     Tls {
@@ -382,6 +398,41 @@ fn staff(section: &mut Section<'_, '_>, tls: &Tls, open: bool) -> Tls {
         crl: section.paths("crl", &[]),
         hsa_id_attribute: HsaIdAttribute::SerialNumber,
     }
+}
+
+/// Without an issuer nobody logs in there, and nothing else may be said.
+fn oidc(section: &mut Section<'_, '_>, outbound: &Outbound) -> Option<Oidc> {
+    let issuer = section.base_url("issuer");
+    let address = section.base_url("address");
+    let client_id = section.some_text("client_id");
+    let rest = Oidc {
+        service: oidc::Settings {
+            issuer: issuer.clone().unwrap_or_default(),
+            client_id: client_id.clone().unwrap_or_default(),
+            client_secret_file: section.optional_path("client_secret_file"),
+            address: address.clone().unwrap_or_default(),
+            scopes: section.texts("scopes", &[]),
+            hsa_id_claim: section
+                .some_text("hsa_id_claim")
+                .unwrap_or_else(|| limits::OIDC_HSA_ID_CLAIM.to_owned()),
+            levels: section.texts("levels", &[]),
+        },
+        trust: section.some_paths_or("trust", outbound.trust.clone()),
+    };
+    let needed = [("issuer", &issuer), ("client_id", &client_id), ("address", &address)];
+    if needed.iter().all(|(_, value)| value.is_none()) {
+        return None;
+    }
+    for (key, value) in needed {
+        match value {
+            None => section.fault(key, "is needed to log in by a login service".to_owned()),
+            Some(text) if key != "client_id" && !text.starts_with("https://") => {
+                section.fault(key, format!("expected an https address, found {text:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Some(rest)
 }
 
 fn outbound(section: &mut Section<'_, '_>, tls: &Tls) -> Outbound {

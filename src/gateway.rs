@@ -230,6 +230,7 @@ impl Gateway {
         match (connection.peer(), &self.proxy) {
             (PeerState::Known(peer), _) => Ok(Sender::outside(peer.hsa_id.clone())),
             (PeerState::Refused(error), _) => Err(Refusal::Peer(Chain(&error).to_string())),
+            (PeerState::Anonymous, _) => Err(Refusal::Peer("it showed no certificate".to_owned())),
             (PeerState::Plain, None) => {
                 Err(Refusal::Peer("the door is open without TLS".to_owned()))
             }

@@ -64,6 +64,7 @@ pub mod listen;
 pub mod producer;
 pub mod outbound;
 pub mod spans;
+pub mod oidc;
 pub mod store;
 pub mod routing;
 

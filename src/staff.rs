@@ -1,8 +1,8 @@
-//! The staff page: cases of the built-in store in a browser, for people with a card.
+//! The staff page: cases of the built-in store in a browser, for people with a card or a login.
 //!
 //! HTML without script; every form works with the keyboard alone. What each request passes, in this
-//! order: the certificate (TLS), the person ([`crate::tak::Person`]), the session, where it came from
-//! and its token, the right to do it ([`access::authorise`]), the access log ([`gate`]). Only then is
+//! order: the certificate (TLS) or the login service's word ([`crate::oidc`]), the person
+//! ([`crate::tak::Person`]), the session, where it came from and its token, the right to do it ([`access::authorise`]), the access log ([`gate`]). Only then is
 //! anything read or done.
 
 pub mod access;
@@ -36,6 +36,7 @@ use crate::cases::query::QueryError;
 use crate::cases::{Cases, Grounds};
 use crate::limits;
 use crate::listen::{self, Connection, PeerState};
+use crate::oidc::{self, LoginService};
 use crate::routing::{Current, Routing};
 use access::{Action, Needs};
 use gate::Visit;
@@ -65,6 +66,8 @@ struct Desk {
     routing: Current,
     grounds: Arc<GroundsOf>,
     sessions: Arc<Sessions>,
+    /// Where people without a card log in, if anywhere.
+    login: Option<LoginService>,
 }
 
 /// One route: where, what it asks, and what answers.
@@ -75,10 +78,16 @@ struct Route {
 }
 
 impl Staff {
-    /// The page on these cases. People and their roles are those of the routing in force.
+    /// The page on these cases. People and their roles are those of the routing in force; `login`
+    /// is where they can log in without a card.
     #[must_use]
-    pub fn new(cases: Cases, routing: Current, grounds: Arc<GroundsOf>) -> Self {
-        let desk = Desk { cases, routing, grounds, sessions: Arc::default() };
+    pub fn new(
+        cases: Cases,
+        routing: Current,
+        grounds: Arc<GroundsOf>,
+        login: Option<LoginService>,
+    ) -> Self {
+        let desk = Desk { cases, routing, grounds, sessions: Arc::default(), login };
         let mut router = Router::new();
         for Route { path, needs, methods } in routes() {
             let gate = gate::Gate { desk: desk.clone(), needs };
@@ -107,8 +116,10 @@ fn routes() -> Vec<Route> {
         route(path, case(action, true), get(show).post(take))
     };
     vec![
-        route("/stil.css", Needs::Certificate, get(page::style)),
+        route("/stil.css", Needs::Connection, get(page::style)),
         route("/in", Needs::Person, get(login::show).post(login::enter)),
+        route("/in/tjanst", Needs::Connection, get(login::service::begin)),
+        route(oidc::CALLBACK, Needs::Connection, get(login::service::finish)),
         route("/ut", Needs::Session, post(login::leave)),
         route("/", Needs::Session, get(inbox::units)),
         route("/sok", Needs::Session, get(search::show).post(search::find)),
@@ -153,8 +164,11 @@ impl listen::Service for Staff {
         let mut router = self.router.clone();
         async move {
             let mut response = match connection.peer() {
-                PeerState::Known(peer) => {
-                    request.extensions_mut().insert(peer);
+                // Whoever brings no card may log in at the login service, where there is one.
+                state @ (PeerState::Known(_) | PeerState::Anonymous) => {
+                    if let PeerState::Known(peer) = state {
+                        request.extensions_mut().insert(peer);
+                    }
                     let called = router.call(request);
                     match tokio::time::timeout(limits::STAFF_CALL_TIME_MAX, called).await {
                         Ok(Ok(response)) => response,

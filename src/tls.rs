@@ -1,7 +1,7 @@
 //! TLS: who may connect, who they are, and swapping certificates while calls go on.
 //!
 //! [`ServerTls`] lets nobody in without a client certificate that chains to the trust list and, where
-//! revocation lists are given, is not on them. There is no session resumption of any kind: a resumed
+//! revocation lists are given, is not on them; with [`Settings::optional`] also those who show none. There is no session resumption of any kind: a resumed
 //! session would outlive a revocation. Everything is read again by `reload`, part by part (own
 //! certificate, trust list, revocation lists): a part that is wrong keeps its last good content and
 //! never blocks the others, so a half-copied certificate does not delay a revocation.
@@ -66,6 +66,8 @@ pub struct Settings {
     pub list_grace: Duration,
     /// Which subject attribute holds the HSA-id.
     pub attribute: Attribute,
+    /// Callers without a certificate are let in, known to nobody; then `trust` may be empty.
+    pub optional: bool,
 }
 
 impl Settings {
@@ -79,6 +81,7 @@ impl Settings {
             lists: Vec::new(),
             list_grace: limits::LIST_GRACE_DEFAULT,
             attribute: Attribute::default(),
+            optional: false,
         }
     }
 

@@ -21,7 +21,9 @@ mod code;
 
 /// Outside crates, and the parts that may name them. Replacing one is then a change to few files.
 const HOMES: &[(&str, &[&str])] = &[
+    ("aws_lc_rs", &["oidc"]),
     ("axum", &["admin", "staff"]),
+    ("chrono", &["oidc"]),
     ("clap", &["cli"]),
     ("form_urlencoded", &["staff"]),
     ("encoding_rs", &["xml", "soap"]),
@@ -33,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("maud", &["staff"]),
     ("memchr", &["xml", "soap", "tak", "store"]),
     ("notify", &["tls", "app"]),
+    ("openidconnect", &["oidc"]),
     ("opentelemetry", &["spans"]),
     ("opentelemetry_http", &["spans"]),
     ("opentelemetry_otlp", &["spans"]),
@@ -40,7 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry"]),
     ("quick_xml", &["xml", "soap"]),
     ("rcgen", &["pki"]),
-    ("reqwest", &["producer", "admin", "spans"]),
+    ("reqwest", &["producer", "admin", "spans", "oidc"]),
     // `producer` takes a client configuration, and tells from rustls' errors who refused whom.
     ("rustls", &["tls", "listen", "pki", "producer", "outbound"]),
     ("sled", &["store"]),

@@ -114,6 +114,8 @@ pub(super) fn tls_faults(parts: &Parts) -> Vec<String> {
         parts.tls.faults().iter().map(|(part, error)| format!("{part}: {error}")).collect();
     let staff = parts.staff_tls.iter().flat_map(|it| it.faults());
     all.extend(staff.map(|(part, error)| format!("staff door: {part}: {error}")));
+    let login = parts.login.iter().flat_map(|it| it.tls.faults());
+    all.extend(login.map(|(part, error)| format!("login service: {part}: {error}")));
     all
 }
 
@@ -121,6 +123,7 @@ pub(super) fn tls_faults(parts: &Parts) -> Vec<String> {
 pub(super) fn expiries(parts: &Parts) -> Vec<Expiry> {
     let mut all = parts.tls.expiries();
     all.extend(parts.staff_tls.iter().flat_map(|it| it.expiries()));
+    all.extend(parts.login.iter().flat_map(|it| it.tls.expiries()));
     all.extend(parts.connections.expiries());
     // The door and the calls usually share their files.
     all.sort_by(|a, b| (&a.file, &a.subject, a.at).cmp(&(&b.file, &b.subject, b.at)));

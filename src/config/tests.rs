@@ -47,6 +47,7 @@ fn every_key_is_heard() {
     let config = parse(
         r#"
         server = { https = "127.0.0.1:1", admin = "[::1]:2", proxied = "127.0.0.1:3", staff = "127.0.0.1:4" }
+        oidc = { issuer = "https://id.example.se/op", client_id = "n", client_secret_file = "o", address = "https://klagomal.example.se:8444/", scopes = ["p"], hsa_id_claim = "q", levels = ["r"], trust = ["s"] }
         staff = { key = "k", trust = ["l"], crl = ["m"] }
         proxied = { sources = ["10.0.0.0/8"], certificate_header = "A", for_header = "b", proto_header = "c", host_header = "d", port_header = "e", instance_id = "f" }
         tls = { certificate = "a", key = "/b", trust = ["c", "d"], crl = ["e"], hsa_id_attribute = "OU" }
@@ -92,6 +93,18 @@ fn every_key_is_heard() {
             crl: vec![at("m")],
             hsa_id_attribute: HsaIdAttribute::SerialNumber,
         },
+        oidc: Some(Oidc {
+            service: oidc::Settings {
+                issuer: "https://id.example.se/op".to_owned(),
+                client_id: "n".to_owned(),
+                client_secret_file: Some(at("o")),
+                address: "https://klagomal.example.se:8444".to_owned(),
+                scopes: vec!["p".to_owned()],
+                hsa_id_claim: "q".to_owned(),
+                levels: vec!["r".to_owned()],
+            },
+            trust: vec![at("s")],
+        }),
         store: Store { dir: at("f"), min_free_bytes: 16 },
         tak: Tak { dir: at("../g") },
         outbound: Outbound { certificate: at("h"), key: at("i"), trust: vec![at("j")] },
@@ -127,6 +140,22 @@ fn calls_to_producers_use_the_files_of_the_door_unless_told_otherwise() {
 }
 
 #[test]
+fn a_login_service_is_told_whole_or_not_at_all() {
+    assert_eq!(parse("[oidc]\nlevels = [\"x\"]\n").unwrap().oidc, None);
+    check(
+        "[oidc]\nissuer = \"http://id.example.se\"\n",
+        &expect![[r#"
+            klagomal.toml:1: `address`: is needed to log in by a login service
+            klagomal.toml:1: `client_id`: is needed to log in by a login service
+            klagomal.toml:2: `issuer`: expected an https address, found "http://id.example.se"
+        "#]],
+    );
+    let both = "[server]\nstaff = \"127.0.0.1:4\"\n[oidc]\nissuer = \"https://id.example.se\"\n\
+                client_id = \"a\"\naddress = \"https://b.example.se\"\n";
+    assert!(parse(both).is_ok(), "nobody needs a card then");
+}
+
+#[test]
 fn everything_wrong_is_told_at_once_with_its_line() {
     check(
         r#"
@@ -159,7 +188,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [alarms], [limits], [log], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [alarms], [limits], [log], [oidc], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?

@@ -19,6 +19,8 @@ const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum PeerState {
     /// A door without TLS: nobody is known.
     Plain,
+    /// TLS without a certificate, where the door lets that be: nobody is known.
+    Anonymous,
     /// The peer that the certificate names.
     Known(Arc<Peer>),
     /// A certificate was verified, but it names nobody, or it does not hold any longer.
@@ -112,6 +114,7 @@ impl Connection {
         generation: u64,
     ) -> Self {
         let state = match tls.peer(&chain) {
+            Err(PeerError::NoCertificate) if tls.optional() => PeerState::Anonymous,
             Ok(peer) => PeerState::Known(Arc::new(peer)),
             Err(error) => PeerState::Refused(error),
         };
@@ -138,6 +141,9 @@ impl Connection {
     /// certificate without an HSA-id may go on being told so.
     pub(super) fn recheck(&self) -> bool {
         let Some(secured) = &self.tls else { return true };
+        if locked(&secured.verdict).state == PeerState::Anonymous {
+            return true;
+        }
         let now = secured.tls.clock().now();
         let mut verdict = locked(&secured.verdict);
         let generation = secured.tls.generation();

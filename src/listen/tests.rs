@@ -75,6 +75,7 @@ impl Service for Shared {
         }
         Response::new(full(match connection.peer() {
             PeerState::Plain => "plain".to_owned(),
+            PeerState::Anonymous => "anonymous".to_owned(),
             PeerState::Known(peer) => format!("known {}", peer.hsa_id),
             PeerState::Refused(error) => format!("refused: {error}"),
         }))

@@ -217,6 +217,7 @@ impl<C: Contracts> Door<C> {
         let sender = match connection.peer() {
             PeerState::Known(peer) => Some(peer.hsa_id.clone()),
             PeerState::Refused(error) => return Err(NotReceived::Peer(error)),
+            PeerState::Anonymous => None,
             PeerState::Plain => original_consumer.as_deref().and_then(|id| HsaId::parse(id).ok()),
         };
         let correlation_id = text(request.headers(), "x-skltp-correlation-id");

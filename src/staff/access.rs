@@ -206,11 +206,11 @@ pub fn sees_all(person: &Person, unit: &HsaId) -> bool {
 /// What a route asks of the one who calls it, before anything is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// A certificate that the door trusts.
-    Certificate,
-    /// And that it is somebody's who works here.
+    /// Nothing but a connection: a certificate that the door trusts, or none where it asks for none.
+    Connection,
+    /// A certificate of somebody who works here, or a session.
     Person,
-    /// And a session.
+    /// A session.
     Session,
     /// And that the unit in the path allows it.
     Unit(Action),

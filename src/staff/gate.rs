@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::Desk;
 use super::access::{About, Action, Needs, authorise};
 use super::form::Form;
+use super::login;
 use super::page::Trouble;
 use super::session::{self, Session};
 use crate::complaint::case::Case;
@@ -34,8 +35,11 @@ pub(super) struct Gate {
 /// A request that has passed.
 pub(super) struct Visit {
     pub(super) person: Arc<Person>,
-    /// The certificate, as a session is bound to it.
-    pub(super) fingerprint: String,
+    /// The certificate that the browser shows, as a session is bound to it. Where it shows none the
+    /// person is whom the login service told of.
+    pub(super) fingerprint: Option<String>,
+    /// Whether people can also log in at a login service.
+    pub(super) other_login: bool,
     pub(super) session: Option<Session>,
     /// The routing in force when the request began.
     pub(super) routing: Arc<Routing>,
@@ -119,26 +123,34 @@ impl Gate {
         params: BTreeMap<String, String>,
         request: Request,
     ) -> Result<Request, Trouble> {
-        if self.needs == Needs::Certificate {
+        if self.needs == Needs::Connection {
             return Ok(request);
         }
         let (mut parts, body) = request.into_parts();
-        let peer = parts.extensions.get::<Arc<Peer>>().cloned().ok_or(Trouble::Card)?;
+        let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+        let fingerprint = peer.as_ref().map(|peer| peer.fingerprint.clone());
         let routing = self.desk.routing.get();
         let now = self.desk.cases.now();
-        let person = routing.table.person(&peer.hsa_id).ok_or(Trouble::Nobody)?;
         let path = parts.uri.path().to_owned();
         let cookies = one(&parts.headers, header::COOKIE).unwrap_or_default();
-        let session = session::cookie(cookies)
-            .and_then(|cookie| self.desk.sessions.get(cookie, &peer.fingerprint, now));
+        let session = session::cookie(session::COOKIE, cookies)
+            .and_then(|cookie| self.desk.sessions.get(cookie, fingerprint.as_deref(), now));
         let posts = parts.method == Method::POST;
         if posts && !is_own(&parts.headers) {
             return Err(Trouble::Elsewhere);
+        }
+        if session.is_none() && self.needs == Needs::Person && peer.is_none() {
+            let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
+            return Err(Trouble::SignIn(login::own_path(query.one("till")).to_owned()));
         }
         if session.is_none() && self.needs != Needs::Person {
             let back = if posts { None } else { parts.uri.path_and_query() };
             return Err(back.map_or(Trouble::Ended, |it| Trouble::Login(it.as_str().to_owned())));
         }
+        // The login service's word counts in its session, whatever certificate a browser shows.
+        let login = session.as_ref().and_then(|session| session.login.as_ref());
+        let who = login.or(peer.as_ref().map(|peer| &peer.hsa_id)).ok_or(Trouble::Card)?;
+        let person = routing.table.person(who).ok_or(Trouble::Nobody)?;
         let form = if posts { read(&parts.headers, body).await? } else { Form::default() };
         if let Some(session) = session.as_ref().filter(|_| posts && self.needs != Needs::Person)
             && !session.is_token(&path, form.one("intyg"))
@@ -146,10 +158,10 @@ impl Gate {
             return Err(Trouble::Ended);
         }
         let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let fingerprint = peer.fingerprint.clone();
         let mut visit = Visit {
             person,
             fingerprint,
+            other_login: self.desk.login.is_some(),
             session,
             routing,
             params,
@@ -166,7 +178,7 @@ impl Gate {
     /// What the path names, if the person may do this there. A reading is on disk when it returns.
     async fn place(&self, visit: &Visit) -> Result<Place, Trouble> {
         match self.needs {
-            Needs::Certificate | Needs::Person | Needs::Session => Ok(Place::Nothing),
+            Needs::Connection | Needs::Person | Needs::Session => Ok(Place::Nothing),
             Needs::Unit(action) => {
                 let named = visit.params.get("unit").and_then(|it| HsaId::parse(it).ok());
                 let unit = named.and_then(|it| visit.routing.table.unit(&it));
@@ -193,7 +205,7 @@ impl Gate {
 }
 
 /// The one value of a header; `None` where it is missing, there twice, or no text.
-fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+pub(super) fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)

@@ -1,17 +1,19 @@
-//! In and out: the card says who, the session says since when.
+//! In and out: the card or a login service says who, the session says since when.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use maud::html;
 
 use super::Desk;
 use super::gate::Visit;
 use super::page::{Trouble, page, to};
-use super::session;
+use super::session::{self, Holder};
+
+pub(super) mod service;
 
 pub(super) async fn show(Extension(visit): Extension<Arc<Visit>>) -> Response {
     let back = own_path(visit.query.one("till"));
@@ -24,6 +26,7 @@ pub(super) async fn show(Extension(visit): Extension<Arc<Visit>>) -> Response {
             input type="hidden" name="till" value=(back);
             button type="submit" autofocus { "Logga in" }
         }
+        @if visit.other_login { p { (service::link(back)) } }
         p.hint { "Du loggas ut efter en kvart utan aktivitet. Ta med dig kortet när du går." }
     };
     page(&visit, "Logga in", body)
@@ -37,7 +40,8 @@ pub(super) async fn enter(
     if let Some(old) = &visit.session {
         desk.sessions.end(old);
     }
-    let cookie = desk.sessions.open(&visit.fingerprint, visit.now).ok_or(Trouble::Unavailable)?;
+    let card = visit.fingerprint.clone().ok_or(Trouble::Card)?;
+    let cookie = desk.sessions.open(Holder::Card(card), visit.now).ok_or(Trouble::Unavailable)?;
     with_cookie(to(own_path(visit.form.one("till"))), &session::set_cookie(&cookie))
 }
 
@@ -53,12 +57,12 @@ pub(super) async fn leave(
 
 fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Trouble> {
     let value = HeaderValue::from_str(cookie).map_err(|_| Trouble::Internal)?;
-    response.headers_mut().insert(header::SET_COOKIE, value);
-    Ok(response.into_response())
+    response.headers_mut().append(header::SET_COOKIE, value);
+    Ok(response)
 }
 
 /// A path here, whatever was asked for: nobody is sent elsewhere.
-fn own_path(path: &str) -> &str {
+pub(super) fn own_path(path: &str) -> &str {
     let plain = |c: char| c.is_ascii_graphic() && c != '\\';
     let own = path.starts_with('/') && !path.starts_with("//") && path.chars().all(plain);
     if own { path } else { "/" }

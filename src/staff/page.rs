@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::access::Denied;
 use super::form::{Form, encode};
 use super::gate::Visit;
+use super::login::service::link;
 use super::session;
 use crate::cases::NotAccepted;
 use crate::clock;
@@ -50,7 +51,23 @@ pub(super) fn page_with(visit: &Visit, status: StatusCode, title: &str, body: Ma
     whole(status, title, &head, &body)
 }
 
+/// A page that leads on to `path` by itself, without script.
+pub(super) fn leading_on(path: &str) -> Response {
+    let body = html! { p { a href=(path) autofocus { "Fortsätt" } } };
+    whole_with(StatusCode::OK, "Du är inloggad", &html! {}, &body, Some(path))
+}
+
 fn whole(status: StatusCode, title: &str, head: &Markup, body: &Markup) -> Response {
+    whole_with(status, title, head, body, None)
+}
+
+fn whole_with(
+    status: StatusCode,
+    title: &str,
+    head: &Markup,
+    body: &Markup,
+    on: Option<&str>,
+) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="sv" {
@@ -58,6 +75,7 @@ fn whole(status: StatusCode, title: &str, head: &Markup, body: &Markup) -> Respo
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
+                @if let Some(path) = on { meta http-equiv="refresh" content={ "0;url=" (path) }; }
                 title { (title) " – Synpunkter och klagomål" }
                 link rel="stylesheet" href="/stil.css";
             }
@@ -227,6 +245,12 @@ pub(super) enum Trouble {
     Nobody,
     /// No session; where to go on after logging in.
     Login(String),
+    /// No session and no card, where there is a login service; where to go on after logging in.
+    SignIn(String),
+    /// The login service did not vouch for anybody. `again`: another try may help.
+    LoginFailed {
+        again: bool,
+    },
     /// No session, or a token of another one, for something that was sent.
     Ended,
     /// Not sent from a page of ours.
@@ -266,6 +290,20 @@ impl Trouble {
                 StatusCode::FORBIDDEN,
                 "Du är inte upplagd här",
                 "Kontakta den som är ansvarig för behörigheter och uppge ditt HSA-id.".to_owned(),
+            ),
+            Self::SignIn(_) => (StatusCode::OK, "Logga in", "Visa vem du är.".to_owned()),
+            Self::LoginFailed { again: true } => (
+                StatusCode::FORBIDDEN,
+                "Inloggningen blev inte klar",
+                "Den avbröts, tog för lång tid eller kunde inte kontrolleras just nu. Försök igen."
+                    .to_owned(),
+            ),
+            Self::LoginFailed { again: false } => (
+                StatusCode::FORBIDDEN,
+                "Inloggningen godtas inte",
+                "Inloggningstjänsten lämnade inte de uppgifter som krävs. Kontakta den som är \
+                 ansvarig för behörigheter."
+                    .to_owned(),
             ),
             Self::Login(_) | Self::Ended => (
                 StatusCode::FORBIDDEN,
@@ -340,7 +378,12 @@ impl IntoResponse for Trouble {
         let (status, title, text) = self.told();
         let body = html! {
             p { (text) }
-            p { a href="/" { "Till inkorgen" } }
+            @if let Self::SignIn(back) = &self {
+                p { (link(back)) }
+                p.hint { "Har du ett kort som webbläsaren känner? Ta fram det och ladda om sidan." }
+            } @else {
+                p { a href="/" { "Till inkorgen" } }
+            }
         };
         let mut response = whole(status, title, &html! {}, &body);
         if matches!(self, Self::Ended)

@@ -1,4 +1,4 @@
-//! Sessions: short, in memory only, bound to the certificate that they were opened with.
+//! Sessions: short, in memory only, bound to the certificate that they were opened with, if any.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,22 +8,34 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::clock;
+use crate::id::HsaId;
 use crate::limits;
 
 /// The cookie's name: `__Host-` makes browsers refuse it without Secure, with Domain, or with
 /// another Path than `/`.
 pub(super) const COOKIE: &str = "__Host-klagomal";
 
+/// Whose a session is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    /// Of whoever shows the certificate with this fingerprint.
+    Card(String),
+    /// Of the person whom the login service told of, with whatever certificate.
+    Login(HsaId),
+}
+
 /// An open session, as a page needs it.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     key: [u8; 32],
     secret: [u8; 32],
+    /// Whom the login service told of, where it did.
+    pub(super) login: Option<HsaId>,
 }
 
 #[derive(Debug)]
 struct Kept {
-    fingerprint: String,
+    holder: Holder,
     opened: Timestamp,
     seen: Timestamp,
     secret: [u8; 32],
@@ -36,30 +48,30 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens a session for whoever shows this certificate, and ends the oldest where there are
+    /// Opens a session for `holder`, and ends the oldest where there are
     /// [`limits::STAFF_SESSIONS_PER_PERSON_MAX`]. The cookie is always a new one: one that
     /// somebody was given before can never become a session.
-    pub(super) fn open(&self, fingerprint: &str, now: Timestamp) -> Option<String> {
+    pub(super) fn open(&self, holder: Holder, now: Timestamp) -> Option<String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, one| is_open(one, now));
-        leave_room(&mut kept, fingerprint);
+        leave_room(&mut kept, &holder);
         if kept.len() >= limits::STAFF_SESSIONS_MAX {
             return None;
         }
         let cookie = random();
-        let one = Kept {
-            fingerprint: fingerprint.to_owned(),
-            opened: now,
-            seen: now,
-            secret: hash(&random()),
-        };
+        let one = Kept { holder, opened: now, seen: now, secret: hash(&random()) };
         kept.insert(hash(&cookie), one);
         Some(cookie)
     }
 
-    /// The session of this cookie, if it is open and was opened with this certificate; being asked
-    /// for keeps it open.
-    pub(super) fn get(&self, cookie: &str, fingerprint: &str, now: Timestamp) -> Option<Session> {
+    /// The session of this cookie, if it is open and was opened with this certificate or by the
+    /// login service; being asked for keeps it open.
+    pub(super) fn get(
+        &self,
+        cookie: &str,
+        fingerprint: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Session> {
         let key = hash(cookie);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let one = kept.get_mut(&key)?;
@@ -67,11 +79,13 @@ impl Sessions {
             kept.remove(&key);
             return None;
         }
-        if one.fingerprint != fingerprint {
-            return None;
-        }
+        let login = match &one.holder {
+            Holder::Card(own) if Some(own.as_str()) == fingerprint => None,
+            Holder::Card(_) => return None,
+            Holder::Login(person) => Some(person.clone()),
+        };
         one.seen = now;
-        Some(Session { key, secret: one.secret })
+        Some(Session { key, secret: one.secret, login })
     }
 
     /// Ends a session.
@@ -105,19 +119,17 @@ pub(super) fn drop_cookie() -> String {
     format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
 }
 
-/// The cookie of a `Cookie` header; `None` also where there are two.
-pub(super) fn cookie(header: &str) -> Option<&str> {
-    let mut ours = header
-        .split(';')
-        .filter_map(|part| part.trim().split_once('='))
-        .filter(|it| it.0 == COOKIE);
+/// The cookie `name` of a `Cookie` header; `None` also where there are two.
+pub(super) fn cookie<'a>(name: &str, header: &'a str) -> Option<&'a str> {
+    let mut ours =
+        header.split(';').filter_map(|part| part.trim().split_once('=')).filter(|it| it.0 == name);
     let (_, value) = ours.next()?;
     ours.next().is_none().then_some(value)
 }
 
-/// Ends the oldest sessions of a certificate, so that it may have one more.
-fn leave_room(kept: &mut BTreeMap<[u8; 32], Kept>, fingerprint: &str) {
-    let own = kept.iter().filter(|(_, one)| one.fingerprint == fingerprint);
+/// Ends the oldest sessions of a holder, who may then have one more.
+fn leave_room(kept: &mut BTreeMap<[u8; 32], Kept>, holder: &Holder) {
+    let own = kept.iter().filter(|(_, one)| one.holder == *holder);
     let mut own: Vec<_> = own.map(|(key, one)| (one.opened, *key)).collect();
     own.sort_unstable();
     let surplus = (own.len() + 1).saturating_sub(limits::STAFF_SESSIONS_PER_PERSON_MAX);
@@ -146,6 +158,10 @@ mod tests {
 
     use super::*;
 
+    fn card(of: &str) -> Holder {
+        Holder::Card(of.to_owned())
+    }
+
     fn at(seconds: u64) -> Timestamp {
         let start: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
         clock::after(start, Duration::from_secs(seconds))
@@ -154,51 +170,65 @@ mod tests {
     #[test]
     fn a_session_is_its_certificates_alone() {
         let sessions = Sessions::default();
-        let cookie = sessions.open("anna", at(0)).unwrap();
-        assert!(sessions.get(&cookie, "anna", at(1)).is_some());
-        assert!(sessions.get(&cookie, "bo", at(1)).is_none());
-        assert!(sessions.get("made up", "anna", at(1)).is_none());
-        assert_ne!(cookie, sessions.open("anna", at(1)).unwrap());
+        let cookie = sessions.open(card("anna"), at(0)).unwrap();
+        assert!(sessions.get(&cookie, Some("anna"), at(1)).is_some());
+        assert!(sessions.get(&cookie, Some("bo"), at(1)).is_none());
+        assert!(sessions.get("made up", Some("anna"), at(1)).is_none());
+        assert_ne!(cookie, sessions.open(card("anna"), at(1)).unwrap());
+    }
+
+    #[test]
+    fn a_session_by_the_login_service_is_the_persons_with_any_card_or_none() {
+        let sessions = Sessions::default();
+        let anna = HsaId::parse("SE0000000000-ANNA").unwrap();
+        let cookie = sessions.open(Holder::Login(anna.clone()), at(0)).unwrap();
+        for card in [None, Some("anna"), Some("bo")] {
+            assert_eq!(sessions.get(&cookie, card, at(1)).unwrap().login, Some(anna.clone()));
+        }
+        let cookie = sessions.open(card("anna"), at(0)).unwrap();
+        assert!(sessions.get(&cookie, None, at(1)).is_none(), "a card's without the card");
+        assert_eq!(sessions.get(&cookie, Some("anna"), at(1)).unwrap().login, None);
     }
 
     #[test]
     fn a_session_ends_when_it_is_left_when_it_is_old_and_when_it_is_ended() {
         let sessions = Sessions::default();
         let idle = limits::STAFF_IDLE_MAX.as_secs();
-        let cookie = sessions.open("anna", at(0)).unwrap();
-        assert!(sessions.get(&cookie, "anna", at(idle - 1)).is_some());
-        assert!(sessions.get(&cookie, "anna", at(2 * idle - 2)).is_some(), "it was in use");
-        assert!(sessions.get(&cookie, "anna", at(3 * idle - 2)).is_none());
-        let old = sessions.open("anna", at(0)).unwrap();
+        let cookie = sessions.open(card("anna"), at(0)).unwrap();
+        assert!(sessions.get(&cookie, Some("anna"), at(idle - 1)).is_some());
+        assert!(sessions.get(&cookie, Some("anna"), at(2 * idle - 2)).is_some(), "it was in use");
+        assert!(sessions.get(&cookie, Some("anna"), at(3 * idle - 2)).is_none());
+        let old = sessions.open(card("anna"), at(0)).unwrap();
         let long = limits::STAFF_SESSION_MAX.as_secs();
         for now in (0..long).step_by(usize::try_from(idle - 1).unwrap()) {
-            assert!(sessions.get(&old, "anna", at(now)).is_some());
+            assert!(sessions.get(&old, Some("anna"), at(now)).is_some());
         }
-        assert!(sessions.get(&old, "anna", at(long)).is_none());
-        let ended = sessions.open("anna", at(0)).unwrap();
-        sessions.end(&sessions.get(&ended, "anna", at(1)).unwrap());
-        assert!(sessions.get(&ended, "anna", at(2)).is_none());
+        assert!(sessions.get(&old, Some("anna"), at(long)).is_none());
+        let ended = sessions.open(card("anna"), at(0)).unwrap();
+        sessions.end(&sessions.get(&ended, Some("anna"), at(1)).unwrap());
+        assert!(sessions.get(&ended, Some("anna"), at(2)).is_none());
     }
 
     #[test]
     fn one_person_keeps_the_newest_few_and_nobody_elses_end() {
         let sessions = Sessions::default();
-        let bo = sessions.open("bo", at(0)).unwrap();
+        let bo = sessions.open(card("bo"), at(0)).unwrap();
         let most = limits::STAFF_SESSIONS_PER_PERSON_MAX;
         let times = (1..).take(most + 1);
-        let cookies: Vec<_> = times.map(|it| sessions.open("anna", at(it)).unwrap()).collect();
-        let open = |cookie: &String| sessions.get(cookie, "anna", at(60)).is_some();
+        let cookies: Vec<_> =
+            times.map(|it| sessions.open(card("anna"), at(it)).unwrap()).collect();
+        let open = |cookie: &String| sessions.get(&cookie, Some("anna"), at(60)).is_some();
         let open: Vec<bool> = cookies.iter().map(open).collect();
         assert!(!open[0] && open[1..].iter().all(|it| *it), "{open:?}");
-        assert!(sessions.get(&bo, "bo", at(60)).is_some());
+        assert!(sessions.get(&bo, Some("bo"), at(60)).is_some());
     }
 
     #[test]
     fn a_token_is_good_for_one_form_of_one_session() {
         let sessions = Sessions::default();
         let mut both = (0..2).map(|_| {
-            let cookie = sessions.open("anna", at(0)).unwrap();
-            sessions.get(&cookie, "anna", at(1)).unwrap()
+            let cookie = sessions.open(card("anna"), at(0)).unwrap();
+            sessions.get(&cookie, Some("anna"), at(1)).unwrap()
         });
         let (one, two) = (both.next().unwrap(), both.next().unwrap());
         let token = one.token("/arende/1/svar");
@@ -210,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_there_twice_is_none() {
-        assert_eq!(cookie("a=b; __Host-klagomal=x"), Some("x"));
-        assert_eq!(cookie("__Host-klagomal=x; __Host-klagomal=y"), None);
-        assert_eq!(cookie("klagomal=x"), None);
+        assert_eq!(cookie(COOKIE, "a=b; __Host-klagomal=x"), Some("x"));
+        assert_eq!(cookie(COOKIE, "__Host-klagomal=x; __Host-klagomal=y"), None);
+        assert_eq!(cookie(COOKIE, "klagomal=x"), None);
     }
 }

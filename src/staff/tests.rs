@@ -31,8 +31,10 @@ const TABLE: &[(&str, &str)] = &[
 
 /// Routes that ask for no role: what they show is chosen by the others.
 const OPEN: &[(&str, Needs)] = &[
-    ("/stil.css", Needs::Certificate),
+    ("/stil.css", Needs::Connection),
     ("/in", Needs::Person),
+    ("/in/tjanst", Needs::Connection),
+    ("/in/svar", Needs::Connection),
     ("/ut", Needs::Session),
     ("/", Needs::Session),
     ("/sok", Needs::Session),
@@ -68,7 +70,7 @@ fn asked(needs: Needs, role: Role, has: bool, closed: bool) -> Result<(), Denied
     let (action, about) = match needs {
         Needs::Unit(action) => (action, About::unit(&unit)),
         Needs::Case { action, .. } => (action, case),
-        Needs::Certificate | Needs::Person | Needs::Session => panic!("asks for no role"),
+        Needs::Connection | Needs::Person | Needs::Session => panic!("asks for no role"),
     };
     authorise(&person(&[role]), action, about).map(|_| ())
 }

@@ -163,7 +163,7 @@ pub(super) fn trust(settings: &Settings) -> Result<Trust, TlsError> {
             .map_err(|error| broken(&one.expiry.file, "certificate", &error))?;
         trust.anchors.push(Anchor { subject: one.subject.clone(), until: one.expiry.at });
     }
-    if roots.is_empty() {
+    if roots.is_empty() && !settings.optional {
         return Err(TlsError::NoTrust);
     }
     trust.roots = Arc::new(roots);

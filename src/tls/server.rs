@@ -18,7 +18,8 @@ use super::verify::{Callers, depth, unix};
 use super::{Expiry, Revocation, Settings, Time, TlsError, provider};
 use crate::clock::Clock;
 
-/// TLS of a door: TLS 1.2 and 1.3, HTTP/1.1, a verified client certificate always.
+/// TLS of a door: TLS 1.2 and 1.3, HTTP/1.1, a verified client certificate, which
+/// [`Settings::optional`] lets a caller leave out.
 #[derive(Debug)]
 pub struct ServerTls {
     kept: Kept<Made>,
@@ -28,7 +29,8 @@ pub struct ServerTls {
 #[derive(Debug)]
 struct Made {
     config: Arc<ServerConfig>,
-    callers: Arc<Callers>,
+    /// None where no certificate is asked for.
+    callers: Option<Arc<Callers>>,
 }
 
 /// The configuration for one new connection, and which generation it is of.
@@ -94,7 +96,9 @@ impl ServerTls {
     /// [`PeerError::Refused`] with the reason when it no longer holds.
     pub fn recheck(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), PeerError> {
         let (leaf, others) = chain.split_first().ok_or(PeerError::NoCertificate)?;
-        let verified = self.kept.current().made.callers.verify_client_cert(leaf, others, unix(now));
+        let current = self.kept.current();
+        let callers = current.made.callers.as_ref().ok_or(PeerError::NoCertificate)?;
+        let verified = callers.verify_client_cert(leaf, others, unix(now));
         verified.map(|_| ()).map_err(|error| PeerError::Refused(Reason::of(&error)))
     }
 
@@ -102,7 +106,15 @@ impl ServerTls {
     /// its certificates and the revocation lists over them.
     #[must_use]
     pub fn good_until(&self, chain: &[CertificateDer<'_>]) -> Timestamp {
-        self.kept.current().made.callers.until(chain).unwrap_or(Timestamp::MIN)
+        let current = self.kept.current();
+        let until = current.made.callers.as_ref().and_then(|it| it.until(chain).ok());
+        until.unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether a caller may show no certificate.
+    #[must_use]
+    pub fn optional(&self) -> bool {
+        self.kept.settings.optional
     }
 
     /// Own certificates, authorities and revocation lists, and when each runs out.
@@ -136,14 +148,23 @@ impl Reloads for ServerTls {
 }
 
 fn make(settings: &Settings, parts: &Parts, clock: &Arc<dyn Clock>) -> Result<Made, TlsError> {
-    let callers = Arc::new(Callers::new(&parts.trust, &parts.lists, settings.list_grace)?);
+    let asks = !parts.trust.roots.is_empty();
+    let callers = asks.then(|| {
+        let (trust, lists) = (&parts.trust, &parts.lists);
+        Callers::new(trust, lists, settings.list_grace, settings.optional).map(Arc::new)
+    });
+    let callers = callers.transpose()?;
     let time = Arc::new(Time(Arc::clone(clock)));
     let own = SingleCertAndKey::from(Arc::clone(&parts.identity.pair));
-    let mut config = ServerConfig::builder_with_details(provider(), time)
+    let builder = ServerConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(TlsError::Config)?
-        .with_client_cert_verifier(Arc::<Callers>::clone(&callers))
-        .with_cert_resolver(Arc::new(own));
+        .map_err(TlsError::Config)?;
+    // Without a trust list, which only an optional certificate allows, none is asked for.
+    let mut config = match &callers {
+        Some(callers) => builder.with_client_cert_verifier(Arc::<Callers>::clone(callers)),
+        None => builder.with_no_client_auth(),
+    }
+    .with_cert_resolver(Arc::new(own));
     // A resumed session is not verified again: a revoked caller would go on resuming.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

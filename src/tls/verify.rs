@@ -30,6 +30,7 @@ struct Dates {
 pub(super) struct Callers {
     inner: Arc<dyn ClientCertVerifier>,
     dates: Dates,
+    optional: bool,
 }
 
 /// Verifies servers that we call.
@@ -144,7 +145,13 @@ struct Limits {
 }
 
 impl Callers {
-    pub(super) fn new(trust: &Trust, lists: &Lists, grace: Duration) -> Result<Self, TlsError> {
+    /// Of those who show a certificate; `optional`: nobody must.
+    pub(super) fn new(
+        trust: &Trust,
+        lists: &Lists,
+        grace: Duration,
+        optional: bool,
+    ) -> Result<Self, TlsError> {
         let roots = Arc::clone(&trust.roots);
         let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider())
             .with_crls(lists.lists.iter().map(|list| list.der.clone()));
@@ -155,7 +162,7 @@ impl Callers {
         // Callers choose their certificate by the issuers that we name: name the intermediates too.
         let known = trust.known.iter().filter_map(subject);
         let inner = builder.add_root_hint_subjects(known).build().map_err(TlsError::Verifier)?;
-        Ok(Self { inner, dates })
+        Ok(Self { inner, dates, optional })
     }
 
     /// Until when the verdict on this chain holds unless a file changes.
@@ -174,7 +181,7 @@ impl ClientCertVerifier for Callers {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        true
+        !self.optional
     }
 
     fn verify_client_cert(

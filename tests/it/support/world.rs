@@ -221,6 +221,7 @@ impl Plan {
             ("tak", "dir = \"tak-config\"\n".to_owned()),
             ("proxied", String::new()),
             ("staff", String::new()),
+            ("oidc", String::new()),
             ("log", String::new()),
             ("limits", String::new()),
             ("public", String::new()),
