@@ -110,7 +110,12 @@ pub(super) fn of_discovery(issuer: &IssuerUrl, error: DiscoveryError<AskError>) 
     match error {
         DiscoveryError::Request(error) => asked(issuer, &error),
         // These hold nobody's data: what a login service says of itself is public.
-        other => OidcError::Unreachable {
+        other @ (DiscoveryError::Parse(_)
+        | DiscoveryError::Response(..)
+        | DiscoveryError::UrlParse(_)
+        | DiscoveryError::Validation(_)
+        | DiscoveryError::Other(_)
+        | _) => OidcError::Unreachable {
             at: issuer.to_string(),
             what: format!("its description cannot be used: {}", Chain(&other)),
         },
@@ -140,6 +145,6 @@ pub(super) fn of_user_info(issuer: &IssuerUrl, error: &UserInfoError<AskError>) 
             at: issuer.to_string(),
             what: format!("its user info endpoint answered {status}"),
         },
-        _ => unfit(issuer, "its user info cannot be used"),
+        UserInfoError::Other(_) | _ => unfit(issuer, "its user info cannot be used"),
     }
 }

@@ -217,7 +217,7 @@ mod tests {
         let times = (1..).take(most + 1);
         let cookies: Vec<_> =
             times.map(|it| sessions.open(card("anna"), at(it)).unwrap()).collect();
-        let open = |cookie: &String| sessions.get(&cookie, Some("anna"), at(60)).is_some();
+        let open = |cookie: &String| sessions.get(cookie, Some("anna"), at(60)).is_some();
         let open: Vec<bool> = cookies.iter().map(open).collect();
         assert!(!open[0] && open[1..].iter().all(|it| *it), "{open:?}");
         assert!(sessions.get(&bo, Some("bo"), at(60)).is_some());
