@@ -1,0 +1,71 @@
+//! Bounds of the staff page, and of logging in to it.
+
+use std::time::Duration;
+
+/// How long a step can be taken back: nothing is sent to anybody before.
+pub const UNDO_TIME: Duration = Duration::from_secs(60);
+
+/// Rows on one page of a list.
+pub const STAFF_ROWS_MAX: usize = 50;
+
+/// Cases looked at for one page of a filtered list; each costs some tens of microseconds.
+pub const STAFF_ROWS_LOOKED_MAX: usize = 500;
+
+/// Cases of one person that are shown.
+pub const STAFF_PERSON_CASES_MAX: usize = 200;
+
+/// Readings of one case that are shown or handed out.
+pub const STAFF_READINGS_MAX: usize = 10_000;
+
+/// A session that is not used for this long has ended: somebody left the room.
+pub const STAFF_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// The longest session: a working day.
+pub const STAFF_SESSION_MAX: Duration = Duration::from_secs(9 * 3600);
+
+/// Open sessions; each is about 300 bytes.
+pub const STAFF_SESSIONS_MAX: usize = 10_000;
+
+/// Open sessions of one certificate, the newest: a person at a few browsers, and nobody fills the
+/// table for the others.
+pub const STAFF_SESSIONS_PER_PERSON_MAX: usize = 5;
+
+/// One form of the staff page. Three texts of [`super::TEXT_CHARS_MAX`], each character escaped as forms do
+/// it at worst (twelve bytes), are about 720 KB.
+pub const STAFF_FORM_BYTES_MAX: usize = 1024 * 1024;
+
+/// One call to the staff page, form and answer.
+pub const STAFF_CALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Connections to the staff page; a browser opens six.
+pub const STAFF_CONNECTIONS_MAX: usize = 1024;
+
+/// One call to a login service (OpenID Connect); a person waits for at most three.
+pub const OIDC_CALL_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// One answer of a login service: its description, its keys or a token are some kilobytes.
+pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Logins that wait for the login service at once.
+pub const OIDC_CALLS_MAX: usize = 32;
+
+/// From the beginning of a login to its end, with a card that must be found first.
+pub const OIDC_LOGIN_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How much the clock of a login service may differ from ours.
+pub const OIDC_CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a login service's description of itself is used: a new key is known after that.
+pub const OIDC_DISCOVERY_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How often it is asked for at the most when a token is signed with a key that is not known.
+pub const OIDC_DISCOVERY_AGE_MIN: Duration = Duration::from_secs(60);
+
+/// A login service's code for why it refuses; those of the standard are shorter.
+pub const OIDC_CODE_CHARS_MAX: usize = 64;
+
+/// The query that a login service sends a browser back with: a code is a few hundred bytes.
+pub const OIDC_QUERY_BYTES_MAX: usize = 8 * 1024;
+
+/// The claim of Swedish login services for care that tells the HSA-id (SITHS eID, Inera IdP).
+pub const OIDC_HSA_ID_CLAIM: &str = "employeeHsaId";
