@@ -135,11 +135,15 @@ impl Gate {
         let cookies = one(&parts.headers, header::COOKIE).unwrap_or_default();
         let session = session::cookie(session::COOKIE, cookies)
             .and_then(|cookie| self.desk.sessions.get(cookie, fingerprint.as_deref(), now));
+        // The login service's word counts in its session, whatever certificate a browser shows.
+        let login = session.as_ref().and_then(|session| session.login.as_ref());
+        let who = login.or(peer.as_ref().map(|peer| &peer.hsa_id));
+        let person = who.map(|who| routing.table.person(who).ok_or(Trouble::Nobody)).transpose()?;
         let posts = parts.method == Method::POST;
         if posts && !is_own(&parts.headers) {
             return Err(Trouble::Elsewhere);
         }
-        if session.is_none() && self.needs == Needs::Person && peer.is_none() {
+        if session.is_none() && self.needs == Needs::Person && person.is_none() {
             let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
             return Err(Trouble::SignIn(login::own_path(query.one("till")).to_owned()));
         }
@@ -147,10 +151,7 @@ impl Gate {
             let back = if posts { None } else { parts.uri.path_and_query() };
             return Err(back.map_or(Trouble::Ended, |it| Trouble::Login(it.as_str().to_owned())));
         }
-        // The login service's word counts in its session, whatever certificate a browser shows.
-        let login = session.as_ref().and_then(|session| session.login.as_ref());
-        let who = login.or(peer.as_ref().map(|peer| &peer.hsa_id)).ok_or(Trouble::Card)?;
-        let person = routing.table.person(who).ok_or(Trouble::Nobody)?;
+        let person = person.ok_or(Trouble::Card)?;
         let form = if posts { read(&parts.headers, body).await? } else { Form::default() };
         if let Some(session) = session.as_ref().filter(|_| posts && self.needs != Needs::Person)
             && !session.is_token(&path, form.one("intyg"))
