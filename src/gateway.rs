@@ -62,6 +62,8 @@ pub struct Gateway {
     routing: Current,
     pools: Arc<dyn Pools>,
     calls: Arc<Semaphore>,
+    /// Of these, what is left to connections that are open.
+    calls_kept: usize,
     rates: Arc<Rates>,
     evidence: Evidence,
     /// What addresses in our WSDLs begin with, when not the address that the caller used.
@@ -80,6 +82,10 @@ impl Service for Gateway {
         request: http::Request<Incoming>,
     ) -> http::Response<Body> {
         self.handle(&connection, request).await
+    }
+
+    fn has_room(&self) -> bool {
+        self.calls.available_permits() > self.calls_kept
     }
 
     fn after_panic(&self) -> http::Response<Body> {
@@ -149,6 +155,7 @@ impl Gateway {
             routing,
             pools,
             calls: Arc::new(Semaphore::new(limits.calls_in_flight)),
+            calls_kept: limits.calls_in_flight / crate::limits::CALLS_KEPT_PART,
             rates: Arc::new(Rates::new(limits.consumer_rate)),
             evidence: Evidence::default(),
             base_url,

@@ -71,6 +71,17 @@ pub const HANDSHAKES_MAX: usize = 256;
 /// do; with more, one that waits for a processor does not hold up the other processors.
 pub const HANDSHAKE_TURNS: usize = 2;
 
+/// How long a handshake that is next waits for room behind the door. Somebody new who cannot be served
+/// costs more than ten who are, so few are let in to be told so: 100 a second, the last of
+/// [`HANDSHAKES_MAX`] within three seconds.
+pub const HANDSHAKE_ROOM_WAIT: Duration = Duration::from_millis(20);
+
+/// How often room is looked for meanwhile.
+pub const HANDSHAKE_ROOM_LOOK: Duration = Duration::from_millis(1);
+
+/// Places of calls, one part in so many, that only connections which are open get.
+pub const CALLS_KEPT_PART: usize = 4;
+
 /// What one address gets of a door's connections and handshakes, eighths: never all of them.
 pub const ADDRESS_SHARE_EIGHTHS: usize = 6;
 

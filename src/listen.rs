@@ -68,6 +68,12 @@ pub trait Service: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
+    /// Whether somebody new would be served. While not, few are let in: a handshake is the dearest
+    /// part of a call, and those who are in go first.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// What a caller is told when [`Service::answer`] panicked. The connection ends after it.
     fn after_panic(&self) -> Response<Body> {
         let mut response = Response::new(empty());

@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -264,7 +264,7 @@ impl<S: Service> Door<S> {
             Ok(Ok(())) => match self.handshakes.take(remote.ip()) {
                 Ok(place) => {
                     let time = deadline - Instant::now();
-                    let secured = secure(stream, tls, time, &self.turns).await;
+                    let secured = secure(stream, tls, time, self.turn()).await;
                     drop(place);
                     secured.map(Some)
                 }
@@ -276,6 +276,16 @@ impl<S: Service> Door<S> {
             Ok(Err(reason)) => Err(HandshakeFault::plain(reason)),
             Err(_) => Err(HandshakeFault::plain(Reason::TimedOut)),
         }
+    }
+
+    /// A turn to answer a hello, when there is room for another caller, or none for long.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = self.turns.acquire().await.ok();
+        let until = Instant::now() + limits::HANDSHAKE_ROOM_WAIT;
+        while !self.service.has_room() && Instant::now() < until {
+            sleep(limits::HANDSHAKE_ROOM_LOOK).await;
+        }
+        turn
     }
 
     async fn requests<I>(
@@ -437,11 +447,11 @@ async fn unwelcome(connection: &Connection, changes: Option<watch::Receiver<u64>
 ///
 /// The answer to a hello is most of what a handshake costs. It is made in turn, and the next turn
 /// comes when everything else has had one: what was begun goes before what is not.
-pub(super) async fn secure(
+pub(super) async fn secure<T>(
     mut stream: TcpStream,
     tls: &ServerTls,
     time: Duration,
-    turns: &Semaphore,
+    turn: impl Future<Output = T>,
 ) -> Result<(TlsStream<ReadAhead<TcpStream>>, u64), HandshakeFault> {
     let accepting = tls.accepting();
     let handshake = async {
@@ -453,7 +463,7 @@ pub(super) async fn secure(
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(accepting.config);
         let mut accept = acceptor.accept(ReadAhead::new(stream));
-        let turn = turns.acquire().await;
+        let turn = turn.await;
         let begun = poll_fn(|cx| Poll::Ready(Pin::new(&mut accept).poll(cx))).await;
         yield_now().await;
         drop(turn);

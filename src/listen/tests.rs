@@ -29,12 +29,17 @@ struct Echo {
     passed: Notify,
     waiting: AtomicUsize,
     finished: AtomicBool,
+    full: AtomicBool,
     work: TaskTracker,
 }
 
 struct Shared(Arc<Echo>);
 
 impl Service for Shared {
+    fn has_room(&self) -> bool {
+        !self.0.full.load(Ordering::SeqCst)
+    }
+
     async fn answer(
         &self,
         connection: Arc<Connection>,

@@ -120,3 +120,16 @@ async fn one_handshake_too_many_is_closed_at_once_and_open_connections_go_on() {
     };
     tokio::time::timeout(LONG, again).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_new_waits_for_room_for_a_moment_and_is_let_in_to_be_told() {
+    let made = Certificates::make();
+    let open = Open::secure(&made, settings()).await;
+    let mut known = connect(&open, made.caller("1177", &TLS13)).await.unwrap();
+    open.echo.full.store(true, Ordering::SeqCst);
+    let start = tokio::time::Instant::now();
+    let mut new = connect(&open, made.caller("1177", &TLS13)).await.unwrap();
+    assert!(start.elapsed() >= limits::HANDSHAKE_ROOM_WAIT, "{:?}", start.elapsed());
+    ask(&mut new, "/").await.unwrap();
+    ask(&mut known, "/").await.unwrap();
+}

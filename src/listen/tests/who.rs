@@ -54,8 +54,9 @@ async fn each_certificate_is_let_in_or_refused_for_its_own_reason() {
             };
             let door = async {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (mut stream, _) =
-                    secure(stream, &tls, MOMENT, &Semaphore::new(1)).await.map_err(|f| f.reason)?;
+                let (mut stream, _) = secure(stream, &tls, MOMENT, Semaphore::new(1).acquire())
+                    .await
+                    .map_err(|f| f.reason)?;
                 stream.write_all(b"!").await.unwrap();
                 stream.flush().await.unwrap();
                 let chain = stream.get_ref().1.peer_certificates().unwrap().to_vec();
@@ -223,7 +224,8 @@ async fn first_bytes(sent: &[u8], hang_up: bool) -> (Option<Reason>, Vec<u8>) {
         caller.shutdown().await.unwrap();
     }
     let (stream, _) = listener.accept().await.unwrap();
-    let secured = secure(stream, &tls, Duration::from_millis(300), &Semaphore::new(1)).await;
+    let secured =
+        secure(stream, &tls, Duration::from_millis(300), Semaphore::new(1).acquire()).await;
     let reason = secured.err().map(|fault| fault.reason);
     let mut answer = Vec::new();
     // A reset is as good an end as any.
