@@ -1,10 +1,10 @@
 //! The rows of a TAK as they are kept and found: routes and permissions.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder as RandomState, HashTable};
 
 use super::finding::Place;
 use super::model::{Profile, System};
@@ -96,7 +96,7 @@ pub(super) struct Rows<T> {
 impl<T: Keyed> Rows<T> {
     /// `rows` must be in order of their keys.
     pub(super) fn new(rows: Vec<T>) -> Self {
-        let hash = RandomState::new();
+        let hash = RandomState::default();
         let starts = (0u32..).zip(&rows).zip(std::iter::once(None).chain(rows.iter().map(Some)));
         let starts = starts.filter(|((_, it), last)| last.map(T::key) != Some(it.key()));
         let starts: Vec<(u32, u64)> =
