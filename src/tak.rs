@@ -60,7 +60,7 @@ pub use rows::Filter;
 pub use values::duration;
 
 use names::{Name, Names};
-use rows::{Permission, Route, Rows};
+use rows::{Filters, Permission, Route, Rows};
 
 /// Toward the one who handles: a new case, a supplement, a withdrawal.
 pub const PROCESS_COMPLAINT: &str =
@@ -172,6 +172,7 @@ pub struct Table {
     routes: Rows<Route>,
     /// Sorted by contract, address, consumer, first day.
     permissions: Rows<Permission>,
+    filters: Filters,
     standard: Option<Name>,
     hierarchy: Hierarchy,
 }

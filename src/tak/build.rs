@@ -71,6 +71,7 @@ pub(super) fn table(
         names: draft.names,
         routes: Rows::new(routes),
         permissions: Rows::new(draft.permissions),
+        filters: draft.filters,
         hierarchy: Hierarchy::default(),
     })
 }

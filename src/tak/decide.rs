@@ -213,7 +213,9 @@ impl Table {
         if call.address.trim().is_empty() {
             return Err(Denial::NoAddress);
         }
-        if call.address.chars().nth(limits::LOGICAL_ADDRESS_CHARS_MAX).is_some() {
+        if call.address.len() > limits::LOGICAL_ADDRESS_CHARS_MAX
+            && call.address.chars().nth(limits::LOGICAL_ADDRESS_CHARS_MAX).is_some()
+        {
             return Err(call.no_route());
         }
         let contract = call.asked.contract.as_str();

@@ -18,7 +18,7 @@ use super::names::{Name, Names};
 use super::period::Days;
 use super::pieces::{Piece, pieces, plain};
 use super::read::{Fields, Told};
-use super::rows::{Filter, Permission};
+use super::rows::{Filter, Filters, Permission};
 use super::{Generation, Loaded, Source, build, check};
 use crate::id::HsaId;
 use crate::limits;
@@ -33,6 +33,7 @@ pub(super) struct Draft {
     pub(super) units: Vec<UnitDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) permissions: Vec<Permission>,
+    pub(super) filters: Filters,
     pub(super) people: Vec<person::PersonDraft>,
     pub(super) names: Names,
     /// The systems and URLs that routes lead to, each text once.
@@ -401,7 +402,7 @@ impl Draft {
             address: self.names.give(address?),
             days: days?,
             place: fields.place,
-            filters: (!filters.is_empty()).then(|| filters.into()),
+            filters: self.filters.give(filters),
         })
     }
 

@@ -148,7 +148,7 @@ impl<'t> Export<'t> {
             field(prefix, "senderId", names.text(it.consumer), out);
             field(prefix, "tjansteKontrakt", names.text(it.contract), out);
             days(prefix, it.days, out);
-            for filter in it.filters.iter().flat_map(|it| it.iter()) {
+            for filter in self.table.filters.of(it) {
                 tag(prefix, "<", "filterInfo", out);
                 field(prefix, "serviceDomain", &filter.domain, out);
                 for category in &filter.categorizations {

@@ -505,7 +505,7 @@ fn rows_of(draft: &Draft, systems: &BTreeMap<String, Arc<str>>, texts: &mut Text
             address: texts.keep(draft.names.text(it.address)),
             consumer: texts.keep(draft.names.text(it.consumer)),
             days: it.days,
-            filters: it.filters.as_deref().map(<[_]>::to_vec).unwrap_or_default(),
+            filters: draft.filters.of(it).to_vec(),
         });
     }
     rows

@@ -60,7 +60,7 @@ fn read(text: &str, by: impl Fn(&mut Draft, &mut Findings) -> bool) -> (bool, St
     }
     for it in &draft.permissions {
         let names = (named(it.contract), named(it.address), named(it.consumer));
-        rows += &format!("{names:?} {:?}\n", (it.place, it.days, &it.filters));
+        rows += &format!("{names:?} {:?}\n", (it.place, it.days, draft.filters.of(it)));
     }
     rows += &format!("{:?}", draft.systems);
     (is_toml, rows, format!("{text}\n{:#?}", found.finish()))

@@ -159,8 +159,9 @@ fn compare(old: &Table, new: &Table) -> usize {
 }
 
 fn filters(table: &Table) -> Vec<String> {
-    let with = table.permissions.iter().filter(|it| it.filters.is_some());
-    let mut told: Vec<String> = with.map(|it| format!("{:?}", it.filters)).collect();
+    let of = table.permissions.iter().map(|it| table.filters.of(it));
+    let mut told: Vec<String> =
+        of.filter(|it| !it.is_empty()).map(|it| format!("{it:?}")).collect();
     told.sort();
     told.dedup();
     told
