@@ -300,6 +300,7 @@ fn run(
     work.spawn(follow::follow_routing(parts.clone(), stop_work.clone()));
     work.spawn(live::follow_tak(parts.clone(), asked, stop_work.clone()));
     work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
+    work.spawn(follow::sweep_files(parts.clone(), stop_work.clone()));
     work.spawn(alarms::watch(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
     let gateway = gateway_of(&parts);

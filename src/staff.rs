@@ -7,6 +7,7 @@
 
 pub mod access;
 mod case;
+mod files;
 mod form;
 mod gate;
 mod inbox;
@@ -30,6 +31,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 use crate::cases::query::QueryError;
@@ -68,6 +70,8 @@ struct Desk {
     sessions: Arc<Sessions>,
     /// Where people without a card log in, if anywhere.
     login: Option<LoginService>,
+    /// Forms with files, at most [`limits::STAFF_UPLOADS_MAX`] at once.
+    uploads: Arc<Semaphore>,
 }
 
 /// One route: where, what it asks, and what answers.
@@ -87,7 +91,8 @@ impl Staff {
         grounds: Arc<GroundsOf>,
         login: Option<LoginService>,
     ) -> Self {
-        let desk = Desk { cases, routing, grounds, sessions: Arc::default(), login };
+        let uploads = Arc::new(Semaphore::new(limits::STAFF_UPLOADS_MAX));
+        let desk = Desk { cases, routing, grounds, sessions: Arc::default(), login, uploads };
         let mut router = Router::new();
         for Route { path, needs, methods } in routes() {
             let gate = gate::Gate { desk: desk.clone(), needs };
@@ -169,8 +174,12 @@ impl listen::Service for Staff {
                     if let PeerState::Known(peer) = state {
                         request.extensions_mut().insert(peer);
                     }
+                    let time = match gate::has_files(request.headers()) {
+                        true => limits::STAFF_UPLOAD_TIME_MAX,
+                        false => limits::STAFF_CALL_TIME_MAX,
+                    };
                     let called = router.call(request);
-                    match tokio::time::timeout(limits::STAFF_CALL_TIME_MAX, called).await {
+                    match tokio::time::timeout(time, called).await {
                         Ok(Ok(response)) => response,
                         Ok(Err(never)) => match never {},
                         Err(_) => Trouble::Slow.into_response(),

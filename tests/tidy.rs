@@ -34,6 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ipnet", &["config", "gateway"]),
     ("maud", &["staff"]),
     ("memchr", &["xml", "soap", "tak", "store"]),
+    ("multer", &["staff"]),
     ("notify", &["tls", "app"]),
     ("openidconnect", &["oidc"]),
     ("opentelemetry", &["spans"]),

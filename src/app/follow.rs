@@ -109,6 +109,25 @@ pub(super) fn tell(parts: &Parts, outcome: &Result<bool, RoutingError>) {
     }
 }
 
+/// Removes files that no record names, soon after the start and then every six hours.
+pub(super) async fn sweep_files(parts: Parts, stop: CancellationToken) {
+    let mut wait = limits::DECISION_FLUSH;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+        wait = limits::ORPHAN_LOOK;
+        let cases = parts.cases.clone();
+        match tokio::task::spawn_blocking(move || cases.sweep_files()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => tracing::info!(removed, "files that no case names are removed"),
+            Ok(Err(error)) => tracing::warn!("files that no case names stay: {}", Chain(&error)),
+            Err(error) => tracing::error!(%error, "the sweep of the files was cut off"),
+        }
+    }
+}
+
 /// Writes what was decided, every minute and at the stop, and frees what calls held until then.
 pub(super) async fn keep_decisions(parts: Parts, stop: CancellationToken) {
     let mut last = true;

@@ -121,6 +121,14 @@ pub fn person_prefix(identity: &str) -> Vec<u8> {
     key
 }
 
+/// `f`: a file that a record names.
+#[must_use]
+pub fn file(sha256: &str) -> Vec<u8> {
+    let mut key = vec![b'f'];
+    text(&mut key, sha256);
+    key
+}
+
 /// `r`: a reading of a case, by its journal number.
 #[must_use]
 pub fn reading(id: &Ii, seq: u64) -> Vec<u8> {

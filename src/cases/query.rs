@@ -7,6 +7,7 @@ use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::limits;
+use crate::store::blobs::BlobError;
 use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
@@ -53,6 +54,21 @@ impl Cases {
 
     pub(super) fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
         fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
+    }
+
+    /// Removes the files that no record names and that are older than [`limits::ORPHAN_AGE_MIN`]: of
+    /// messages that were refused, of forms that were never sent. Gives how many. With damage in the
+    /// journal nothing is removed, since what it named cannot be told.
+    ///
+    /// # Errors
+    /// When the folder of the files cannot be read or changed.
+    pub fn sweep_files(&self) -> Result<u64, BlobError> {
+        if self.engine.health().damage > 0 {
+            return Ok(0);
+        }
+        // What cannot be told is taken for named.
+        let is_orphan = |file: &str| matches!(self.engine.get(&key::file(file)), Ok(None));
+        self.blobs.sweep(|file| !is_orphan(file), limits::ORPHAN_AGE_MIN, self.clock.now())
     }
 
     /// Whether a message of this sender has been accepted under this id.

@@ -34,6 +34,30 @@ pub const STAFF_SESSIONS_PER_PERSON_MAX: usize = 5;
 /// it at worst (twelve bytes), are about 720 KB.
 pub const STAFF_FORM_BYTES_MAX: usize = 1024 * 1024;
 
+/// One form with files: the largest number of the largest files, each too large once, and the texts.
+/// More is not read to its end, and the browser is cut off.
+pub const STAFF_UPLOAD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// One call to the staff page with files: 200 MB over the slowest line of a clinic (3 Mbit/s).
+pub const STAFF_UPLOAD_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Forms with files that are read at once; each takes some 300 KB of memory meanwhile.
+pub const STAFF_UPLOADS_MAX: usize = 16;
+
+/// How old a file is at least when the sweep takes it because no record names it. A form that holds it
+/// is no longer good then, and no message takes so long from its files to its record.
+pub const ORPHAN_AGE_MIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How often files that no record names are looked for.
+pub const ORPHAN_LOOK: Duration = Duration::from_secs(6 * 3600);
+
+const _: () = assert!(STAFF_SESSION_MAX.as_secs() < ORPHAN_AGE_MIN.as_secs());
+const _: () = assert!(
+    STAFF_UPLOAD_BYTES_MAX
+        > super::HANDLER_ATTACHMENTS_MAX as u64 * super::ATTACHMENT_BYTES_MAX
+            + STAFF_FORM_BYTES_MAX as u64
+);
+
 /// One call to the staff page, form and answer.
 pub const STAFF_CALL_TIME_MAX: Duration = Duration::from_secs(30);
 

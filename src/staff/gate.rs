@@ -12,9 +12,10 @@ use jiff::Timestamp;
 
 use super::Desk;
 use super::access::{About, Action, Needs, authorise};
+use super::files;
 use super::form::Form;
 use super::login;
-use super::page::Trouble;
+use super::page::{Fault, Trouble};
 use super::session::{self, Session};
 use crate::complaint::case::Case;
 use crate::complaint::event::Destination;
@@ -47,6 +48,8 @@ pub(super) struct Visit {
     pub(super) query: Form,
     /// What was posted; empty for a GET.
     pub(super) form: Form,
+    /// What is wrong with files that were posted.
+    pub(super) file_faults: Vec<Fault>,
     about: Place,
     pub(super) now: Timestamp,
 }
@@ -152,7 +155,13 @@ impl Gate {
             return Err(back.map_or(Trouble::Ended, |it| Trouble::Login(it.as_str().to_owned())));
         }
         let person = person.ok_or(Trouble::Card)?;
-        let form = if posts { read(&parts.headers, body).await? } else { Form::default() };
+        let (form, file_faults) = match (posts, &session) {
+            (false, _) => Default::default(),
+            (true, Some(session)) if has_files(&parts.headers) => {
+                self.read_files(&parts.headers, body, (session, &path)).await?
+            }
+            (true, _) => (read(&parts.headers, body).await?, Vec::new()),
+        };
         if let Some(session) = session.as_ref().filter(|_| posts && self.needs != Needs::Person)
             && !session.is_token(&path, form.one("intyg"))
         {
@@ -168,12 +177,36 @@ impl Gate {
             params,
             query,
             form,
+            file_faults,
             about: Place::Nothing,
             now,
         };
         visit.about = self.place(&visit).await?;
         parts.extensions.insert(Arc::new(visit));
         Ok(Request::from_parts(parts, Body::empty()))
+    }
+
+    async fn read_files(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        whose: (&Session, &str),
+    ) -> Result<(Form, Vec<Fault>), Trouble> {
+        let takes_files = match self.needs {
+            Needs::Case { action, .. } => matches!(action, Action::Reply | Action::PartialReply),
+            Needs::Unit(action) => action == Action::Register,
+            Needs::Connection | Needs::Person | Needs::Session => false,
+        };
+        if !takes_files {
+            return Err(Trouble::Kind);
+        }
+        let place = self.desk.uploads.acquire();
+        let place = tokio::time::timeout(limits::STAFF_CALL_TIME_MAX, place).await;
+        let place = place.map_err(|_| Trouble::Slow)?.map_err(|_| Trouble::Internal)?;
+        let kind = one(headers, header::CONTENT_TYPE).unwrap_or_default();
+        let sent = files::read(kind, body, self.desk.cases.blobs(), whose).await?;
+        drop(place);
+        Ok((sent.form, sent.faults))
     }
 
     /// What the path names, if the person may do this there. A reading is on disk when it returns.
@@ -219,6 +252,12 @@ fn is_own(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => !host.is_empty() && origin.eq_ignore_ascii_case(host),
         _ => false,
     }
+}
+
+/// Whether a form comes with files.
+pub(super) fn has_files(headers: &HeaderMap) -> bool {
+    let kind = one(headers, header::CONTENT_TYPE).unwrap_or_default();
+    kind.starts_with("multipart/form-data")
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Form, Trouble> {

@@ -325,7 +325,7 @@ impl Trouble {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Det var för mycket",
-                "Texterna är tillsammans för långa. Inget har sparats.".to_owned(),
+                "Texterna och filerna är tillsammans för stora. Inget har sparats.".to_owned(),
             ),
             Self::Slow => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Desk;
 use super::access::{About, Action, authorise};
 use super::case::origin_text;
+use super::files;
 use super::form::Form;
 use super::gate::Visit;
 use super::inbox;
@@ -80,6 +81,10 @@ pub(super) async fn take(
         Ok(registration) => registration,
         Err(faults) => return Ok(again(&visit, unit, &faults)),
     };
+    let missing = files::missing(&desk, &registration.complaint.attachments).await?;
+    if !missing.is_empty() {
+        return Ok(again(&visit, unit, &missing));
+    }
     let form = visit.form.one(FORM).parse::<Uuid>().map_err(|_| {
         let text = "Formuläret är inte helt. Öppna det på nytt.";
         Trouble::Refused(text.to_owned())
@@ -140,8 +145,13 @@ fn kind(visit: &Visit, unit: &Unit) -> RecipientKind {
     }
 }
 
+/// Where the form is posted to.
+fn address(unit: &Unit) -> String {
+    format!("{}/nytt", inbox::address(&unit.hsa_id))
+}
+
 fn fields(visit: &Visit, unit: &Unit, form: &Form, faults: &[Fault]) -> Markup {
-    let path = format!("{}/nytt", inbox::address(&unit.hsa_id));
+    let path = address(unit);
     let field = |name, label, hint| Field { name, label, hint, form, faults };
     let owned = |(value, text): (&str, &str)| (value.to_owned(), text.to_owned());
     let origins: Vec<_> = ORIGINS.iter().map(|it| owned((it.0, origin_text(it.1)))).collect();
@@ -149,7 +159,7 @@ fn fields(visit: &Visit, unit: &Unit, form: &Form, faults: &[Fault]) -> Markup {
     let channels: Vec<_> = CHANNELS.iter().map(|it| owned((it.0, it.1))).collect();
     let committee = kind(visit, unit) == RecipientKind::PatientAdvisoryCommittee;
     html! {
-        form method="post" action=(path) {
+        form method="post" action=(path) enctype="multipart/form-data" {
             (page::token(visit, &path))
             input type="hidden" name=(FORM) value=(form.one(FORM));
             (field("satt", "Hur det kom in", "").choice(&origins))
@@ -178,6 +188,7 @@ fn fields(visit: &Visit, unit: &Unit, form: &Form, faults: &[Fault]) -> Markup {
                 (field("patient", "Personnummer eller samordningsnummer", "").line("text"))
             }
             (field("svar", "Vill ha svar", "").choice(&channels))
+            (files::field(visit, &path, form, faults))
             p.buttons {
                 button type="submit" { "Registrera" }
                 a href=(inbox::address(&unit.hsa_id)) { "Avbryt" }
@@ -206,6 +217,11 @@ impl Reader<'_> {
         let patient = it.patient(complainant.relation);
         let reply_wish = it.reply_wish(&complainant);
         let kind = kind(visit, unit);
+        let attached = files::attached(visit, &address(unit), limits::COMPLAINANT_ATTACHMENTS_MAX);
+        let attachments = attached.unwrap_or_else(|faults| {
+            it.faults.extend(faults);
+            Vec::new()
+        });
         match (received, event_date, description) {
             (Some(received), Some(event_date), Some(description)) if it.faults.is_empty() => {
                 let submitted = if received == today { visit.now } else { noon(received) };
@@ -221,7 +237,7 @@ impl Reader<'_> {
                     reply_wish,
                     experienced_problems: Vec::new(),
                     consent_to_forward: None,
-                    attachments: Vec::new(),
+                    attachments,
                     language: None,
                     remarks: Vec::new(),
                 };

@@ -16,6 +16,7 @@ use maud::{Markup, html};
 use super::Desk;
 use super::access::Action;
 use super::case::{Whole, seen, seen_in};
+use super::files;
 use super::form::Form;
 use super::gate::Visit;
 use super::page::{self, Fault, Trouble, page, page_with, to};
@@ -72,6 +73,16 @@ impl Kind {
             Self::CorrectPlace => "Rätta platsen",
             Self::Close => "Avsluta utan skriftligt svar",
         }
+    }
+
+    /// Whether files can be sent with it.
+    pub(super) const fn takes_files(self) -> bool {
+        matches!(self, Self::PartialReply | Self::Reply)
+    }
+
+    /// Where its form is posted to.
+    fn address(self, case: &Case) -> String {
+        format!("/arende/{}/{}", case.number, self.path())
     }
 
     pub(super) const fn action(self) -> Action {
@@ -153,7 +164,7 @@ fn write_page(
     changed: Option<&str>,
 ) -> Result<Markup, Trouble> {
     let case = visit.case()?;
-    let path = format!("/arende/{}/{}", case.number, kind.path());
+    let path = kind.address(case);
     Ok(html! {
         @if let Some(changed) = changed {
             div.faults role="alert" tabindex="-1" {
@@ -164,7 +175,7 @@ fn write_page(
         }
         (page::faults(faults))
         div.columns {
-            form method="post" action=(path) {
+            form method="post" action=(path) enctype=[kind.takes_files().then_some("multipart/form-data")] {
                 (page::token(visit, &path)) (seen(case))
                 (write::fields(kind, visit, form, faults))
                 p.buttons {
@@ -202,7 +213,7 @@ async fn preview(
         Err(refusal) => return refused(kind, desk, visit, refusal).await,
     };
     let told = told(case, &decided.event, visit);
-    let path = format!("/arende/{}/{}", case.number, kind.path());
+    let path = kind.address(case);
     let carried = visit.form.fields().filter(|(name, _)| !matches!(*name, "gor" | "intyg"));
     let body = html! {
         (told)
@@ -248,6 +259,15 @@ async fn send(
     content: FromHandler,
 ) -> Result<Response, Trouble> {
     let case = visit.case()?;
+    let attachments = match &content {
+        FromHandler::Reply(it) => it.attachments.as_slice(),
+        FromHandler::PartialReply(it) => it.attachments.as_slice(),
+        _ => &[],
+    };
+    let missing = files::missing(desk, attachments).await?;
+    if !missing.is_empty() {
+        return again(kind, desk, visit, &missing, None).await;
+    }
     let work = Work {
         case: case.id.clone(),
         by: visit.actor(&case.receiver),

@@ -36,4 +36,5 @@ mod routing_walk;
 mod upgrade;
 mod schemas;
 mod staff;
+mod staff_files;
 mod wsdl;

@@ -8,20 +8,20 @@ use crate::support::{
 };
 
 /// Somebody at a browser: a card, a cookie, and what the last page said.
-struct Browser {
+pub struct Browser {
     caller: Caller,
-    door: SocketAddr,
+    pub door: SocketAddr,
     cookie: Option<String>,
 }
 
-fn start(world: crate::support::Plan) -> World {
+pub fn start(world: crate::support::Plan) -> World {
     world
         .set("server", "staff = \"127.0.0.1:0\"")
         .set("staff", "trust = [\"certs/person-ca.crt\"]")
         .start()
 }
 
-fn door(world: &World) -> SocketAddr {
+pub fn door(world: &World) -> SocketAddr {
     let line = world.wait_log(0, "staff 127");
     line.trim().strip_prefix("staff ").unwrap().parse().unwrap()
 }
@@ -33,7 +33,7 @@ impl Browser {
     }
 
     /// Logged in.
-    fn of(world: &World, who: &str) -> Self {
+    pub fn of(world: &World, who: &str) -> Self {
         let mut browser = Self::new(world, who);
         let answer = browser.post_raw("/in", &[], "till=%2F");
         assert_eq!(answer.status, 303, "{}", answer.text());
@@ -41,6 +41,10 @@ impl Browser {
     }
 
     fn send(&mut self, head: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_bytes(head, headers, body.as_bytes())
+    }
+
+    fn send_bytes(&mut self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = format!("{head} HTTP/1.1\r\nHost: {}\r\n", self.door);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -48,9 +52,9 @@ impl Browser {
         if let Some(cookie) = &self.cookie {
             request.push_str(&format!("Cookie: {cookie}\r\n"));
         }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
         let mut connection = self.caller.connect(self.door).unwrap();
-        connection.send(request.as_bytes()).unwrap();
+        connection.send(&[request.as_bytes(), body].concat()).unwrap();
         let answer = connection.answer().unwrap();
         if let Some(set) = answer.header("set-cookie") {
             let pair = set.split(';').next().unwrap().to_owned();
@@ -59,18 +63,18 @@ impl Browser {
         answer
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    pub fn get(&mut self, path: &str) -> Answer {
         self.send(&format!("GET {path}"), &[], "")
     }
 
-    fn page(&mut self, path: &str) -> String {
+    pub fn page(&mut self, path: &str) -> String {
         let answer = self.get(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.text()
     }
 
     /// A form of ours, with these headers besides.
-    fn post_raw(&mut self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn post_raw(&mut self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let origin = format!("https://{}", self.door);
         let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
         if !headers.iter().any(|(name, _)| *name == "Origin") {
@@ -80,8 +84,44 @@ impl Browser {
         self.send(&format!("POST {path}"), &all, body)
     }
 
+    /// A form of ours with files: fields, then files by name and content, all in `fil`.
+    pub fn upload(
+        &mut self,
+        page: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &[u8])],
+    ) -> Answer {
+        let token = hidden(page, path, "intyg").unwrap_or_default();
+        let mut body = Vec::new();
+        let known = ["sett", "blankett"].map(|name| (name, hidden(page, path, name)));
+        let known = known.iter().filter_map(|(name, it)| Some((*name, it.as_deref()?)));
+        for (name, value) in
+            [("intyg", token.as_str())].into_iter().chain(known).chain(fields.iter().copied())
+        {
+            let head =
+                format!("--grans\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(format!("{value}\r\n").as_bytes());
+        }
+        for (name, content) in files {
+            let head = format!(
+                "--grans\r\nContent-Disposition: form-data; name=\"fil\"; filename=\"{name}\"\r\n\
+                 Content-Type: application/pdf\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(content);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--grans--\r\n");
+        let origin = format!("https://{}", self.door);
+        let headers =
+            [("Content-Type", "multipart/form-data; boundary=grans"), ("Origin", origin.as_str())];
+        self.send_bytes(&format!("POST {path}"), &headers, &body)
+    }
+
     /// Fills in the form that `page` has for `path`, and sends it.
-    fn post(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub fn post(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = form_urlencoded::Serializer::new(String::new());
         for name in ["intyg", "sett", "steg", "blankett"] {
             if let Some(value) = hidden(page, path, name) {
@@ -94,14 +134,14 @@ impl Browser {
 }
 
 /// The value of a hidden field in the form for `path`.
-fn hidden(page: &str, path: &str, name: &str) -> Option<String> {
+pub fn hidden(page: &str, path: &str, name: &str) -> Option<String> {
     let form = page.split("<form").find(|it| it.contains(&format!("action=\"{path}\"")))?;
     let form = form.split("</form>").next()?;
     let field = form.split(&format!("name=\"{name}\" value=\"")).nth(1)?;
     field.split('"').next().map(str::to_owned)
 }
 
-fn send(world: &World, of: u32, text: &str) -> String {
+pub fn send(world: &World, of: u32, text: &str) -> String {
     let id = format!("5f1c3a52-61f2-4a44-8f07-{of:012}");
     let message = complaint(VC1, &id, &case_id(&format!("staff-{of}")), text, &[]);
     let answer = World::caller("1177").post(world.https, message.as_bytes()).unwrap();
@@ -109,7 +149,7 @@ fn send(world: &World, of: u32, text: &str) -> String {
     answer.value("registrationNumber").unwrap()
 }
 
-const REPLY: &[(&str, &str)] = &[
+pub const REPLY: &[(&str, &str)] = &[
     ("forklaring", "PÅHITTAT SVAR. Provet blev liggande."),
     ("atgarder", "PÅHITTAT SVAR. Vi kontrollerar varje dag."),
     ("problem", "1.1"),
@@ -117,7 +157,7 @@ const REPLY: &[(&str, &str)] = &[
 ];
 
 /// Takes the case and shows the form of its answer.
-fn taken(browser: &mut Browser, number: &str) -> String {
+pub fn taken(browser: &mut Browser, number: &str) -> String {
     let case = format!("/arende/{number}");
     let page = browser.page(&case);
     let answer = browser.post(&page, &format!("{case}/ta"), &[]);

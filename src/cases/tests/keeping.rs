@@ -250,3 +250,31 @@ async fn a_full_disk_refuses_and_what_was_refused_is_taken_when_there_is_room() 
     });
     assert!(!taken.await.unwrap().repeated);
 }
+
+#[tokio::test]
+async fn a_file_that_no_record_names_goes_and_one_that_a_case_names_stays() {
+    let bench = Bench::new();
+    let cases = bench.open();
+    let keep = |content: &[u8]| {
+        let mut writer = cases.blobs().begin(1000).unwrap();
+        writer.write(content).unwrap();
+        writer.finish().unwrap().sha256
+    };
+    let (named, nameless) = (keep(b"%PDF-named"), keep(b"%PDF-nameless"));
+    let case = ii("k", "files");
+    begin(&cases, &case, store("VC1")).await;
+    let mut message = supplement("more", &case);
+    if let FromComplainant::Supplement(it) = &mut message.content {
+        it.attachments = vec![crate::simulators::sample::attachment(1, &named, 10)];
+    }
+    cases.accept_complaint(message, hsa("VC1"), envelope("1177"), grounds(None)).await.unwrap();
+    assert_eq!(cases.sweep_files().unwrap(), 0, "both are young");
+    // The files are of the machine's day, the clock of the bench's.
+    bench.clock.advance(Duration::from_secs(100 * 366 * 24 * 3600));
+    assert_eq!(cases.sweep_files().unwrap(), 1);
+    assert!(cases.blobs().open(&named).is_ok() && cases.blobs().open(&nameless).is_err());
+    drop(cases);
+    // The same when the views are made again from the journal.
+    let (cases, _) = bench.try_open(&Arc::default()).unwrap();
+    assert_eq!(cases.sweep_files().unwrap(), 0);
+}

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use super::super::files;
 use super::super::form::Form;
 use super::super::gate::Visit;
 use super::super::page::Fault;
@@ -9,8 +10,8 @@ use super::{Kind, text_fault};
 use crate::complaint::case::Case;
 use crate::complaint::codes::{CodeLists, OPERATIONAL_AREAS, PROBLEMS, STANDARD_REPLIES};
 use crate::complaint::message::{
-    Acknowledgement, Classification, Closure, ClosureReason, FromHandler, OrgUnit, PartialReply,
-    PlaceCorrection, Question, Reply,
+    Acknowledgement, Attachment, Classification, Closure, ClosureReason, FromHandler, OrgUnit,
+    PartialReply, PlaceCorrection, Question, Reply,
 };
 use crate::complaint::words;
 use crate::id::HsaId;
@@ -32,7 +33,14 @@ pub(super) const REASONS: [(&str, &str, ClosureReason); 5] = [
 
 /// The message, or everything that is wrong at once.
 pub(super) fn content(kind: Kind, visit: &Visit, case: &Case) -> Result<FromHandler, Vec<Fault>> {
-    let mut fields = Fields { form: &visit.form, faults: Vec::new() };
+    let mut fields = Fields { form: &visit.form, faults: Vec::new(), files: Vec::new() };
+    if kind.takes_files() {
+        let attached = files::attached(visit, &kind.address(case), limits::HANDLER_ATTACHMENTS_MAX);
+        match attached {
+            Ok(files) => fields.files = files,
+            Err(faults) => fields.faults = faults,
+        }
+    }
     let codes = &visit.routing.codes;
     let content = match kind {
         Kind::Acknowledge => Some(FromHandler::Acknowledgement(Acknowledgement {
@@ -62,6 +70,7 @@ pub(super) fn content(kind: Kind, visit: &Visit, case: &Case) -> Result<FromHand
 struct Fields<'f> {
     form: &'f Form,
     faults: Vec<Fault>,
+    files: Vec<Attachment>,
 }
 
 impl Fields<'_> {
@@ -119,7 +128,7 @@ impl Fields<'_> {
         Some(FromHandler::PartialReply(PartialReply {
             text,
             standard_reply,
-            attachments: Vec::new(),
+            attachments: std::mem::take(&mut self.files),
         }))
     }
 
@@ -132,7 +141,7 @@ impl Fields<'_> {
             explanation: explanation?,
             measures,
             text,
-            attachments: Vec::new(),
+            attachments: std::mem::take(&mut self.files),
             classification: classification?,
         }))
     }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::super::files;
 use super::super::form::Form;
 use super::super::gate::Visit;
 use super::super::page::{Fault, Field};
@@ -64,6 +65,7 @@ pub(super) fn fields(kind: Kind, visit: &Visit, form: &Form, faults: &[Fault]) -
         Kind::PartialReply => html! {
             (standard_replies(visit, form, faults))
             (field("text", "Egen text", "Står efter standardsvaret, eller ensam.").area(8))
+            (attached(kind, visit, form, faults))
         },
         Kind::Question => html! {
             (field("text", "Fråga", "").area(8))
@@ -79,6 +81,7 @@ pub(super) fn fields(kind: Kind, visit: &Visit, form: &Form, faults: &[Fault]) -
                 "Om det är aktuellt: vilka åtgärder ni tänker vidta (PSL 3 kap. 8 b §).").area(6))
             (field("text", "Övrigt (valfritt)", "").area(3))
             (classification(visit, form, faults))
+            (attached(kind, visit, form, faults))
         },
         Kind::CorrectPlace => html! {
             (field("enhet", "Enhetens HSA-id", "").line("text"))
@@ -91,6 +94,11 @@ pub(super) fn fields(kind: Kind, visit: &Visit, form: &Form, faults: &[Fault]) -
             (classification(visit, form, faults))
         },
     }
+}
+
+fn attached(kind: Kind, visit: &Visit, form: &Form, faults: &[Fault]) -> Markup {
+    let Ok(case) = visit.case() else { return html! {} };
+    files::field(visit, &kind.address(case), form, faults)
 }
 
 fn radios<'o>(
