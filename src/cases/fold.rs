@@ -116,8 +116,8 @@ fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<()
     };
     list(&case, views)?;
     write_case(views, &case)?;
-    for file in record.attachments() {
-        views.put(&key::file(&file.sha256), Vec::new())?;
+    for (sha256, _) in record.files() {
+        views.put(&key::file(sha256), Vec::new())?;
     }
     if let Some(incoming) = &record.incoming {
         let receipt = Receipt {
