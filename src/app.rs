@@ -10,6 +10,7 @@ mod handover;
 mod leave;
 mod live;
 mod login;
+mod notices;
 mod silence;
 mod sockets;
 mod status;
@@ -38,6 +39,7 @@ use crate::delivery::Delivery;
 use crate::gateway::{self, Evidence, Gateway, Proxy};
 use crate::limits;
 use crate::listen::{self, Leave};
+use crate::mail::MailError;
 use crate::oidc::OidcError;
 use crate::rivta::wsdl::Library;
 use crate::routing::generations::{GenerationError, Generations};
@@ -73,6 +75,8 @@ pub enum StartError {
     #[error("the certificates that the login service ([oidc]) is called with")]
     LoginTls(#[source] TlsError),
     /// As it says.
+    #[error("the mail server ([mail])")]
+    Mail(#[source] MailError),
     #[error("the login service ([oidc])")]
     Login(#[source] OidcError),
     #[error("the store")]
@@ -246,7 +250,8 @@ impl Prepared {
         let outbound = config.outbound.clone();
         let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
         let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
-            .told_to(spans.clone());
+            .told_to(spans.clone())
+            .mailing(notices::mailer(&config)?);
         routing.note_fetches_in(&config.store.dir, clock.now());
         let (fetches, asked) = mpsc::channel(limits::TAK_FETCH_ASKED_MAX);
         let parts = Parts {
@@ -302,6 +307,7 @@ fn run(
     work.spawn(follow::keep_decisions(parts.clone(), stop_work.clone()));
     work.spawn(follow::sweep_files(parts.clone(), stop_work.clone()));
     work.spawn(alarms::watch(parts.clone(), stop_work.clone()));
+    work.spawn(notices::remind(parts.clone(), stop_work.clone()));
     work.spawn(follow_identities(parts.clone(), stop_work.clone()));
     let gateway = gateway_of(&parts);
     if let Some((listener, _)) = proxied {
@@ -415,7 +421,8 @@ fn open_store(
         .map_err(StartError::Blobs)?;
     let own = routing.get().table.platform().hsa_id.clone();
     let instance = Uuid::new_v4().to_string();
-    Ok(Cases::new(engine, blobs, Arc::clone(clock), own, instance))
+    let cases = Cases::new(engine, blobs, Arc::clone(clock), own, instance);
+    Ok(if config.mail.is_some() { cases.telling_staff() } else { cases })
 }
 
 fn tell_findings(findings: &[Finding]) {

@@ -23,11 +23,12 @@ use crate::clock::Clock;
 use crate::complaint::case::Case;
 use crate::complaint::codes::CodeLists;
 use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
-use crate::complaint::event::{Incoming, Via};
+use crate::complaint::event::{Event, Incoming, Owed, Via};
 use crate::complaint::message::{
     Complaint, FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
     Registration, Remark,
 };
+use crate::complaint::notice;
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::limits;
@@ -49,6 +50,8 @@ pub struct Cases {
     instance: String,
     /// Rung when something is owed to a system, for those who wait for it.
     bells: Arc<Mutex<BTreeMap<String, Arc<Notify>>>>,
+    /// Whether staff are told by mail.
+    notify: bool,
 }
 
 /// A message that is on disk.
@@ -108,7 +111,14 @@ impl Cases {
         own: HsaId,
         instance: String,
     ) -> Self {
-        Self { engine, blobs, clock, own, instance, bells: Arc::default() }
+        let bells = Arc::default();
+        Self { engine, blobs, clock, own, instance, bells, notify: false }
+    }
+
+    /// The same, telling staff by mail of what concerns them.
+    #[must_use]
+    pub fn telling_staff(self) -> Self {
+        Self { notify: true, ..self }
     }
 
     /// The engine, for health and shutdown.
@@ -160,6 +170,7 @@ impl Cases {
     ) -> Result<Accepted, NotAccepted> {
         let digest = digest_of_complaint(&message);
         let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
+        let notify = self.notify;
         self.commit(move |transaction| {
             if let Some(repeated) = repeated(transaction, &incoming)? {
                 return Ok(repeated);
@@ -188,7 +199,7 @@ impl Cases {
                 }
             }
             .map_err(Failure::Refused)?;
-            let head = Head { case: message.case_id, generation: grounds.generation };
+            let head = Head { case: message.case_id, generation: grounds.generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -204,6 +215,7 @@ impl Cases {
         let digest = digest_of_handling(&message);
         let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
         let own = self.own.clone();
+        let notify = self.notify;
         self.commit(move |transaction| {
             if let Some(repeated) = repeated(transaction, &incoming)? {
                 return Ok(repeated);
@@ -238,7 +250,7 @@ impl Cases {
                 ),
             }
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation };
+            let head = Head { case: id, generation: grounds.generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -251,6 +263,7 @@ impl Cases {
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
         let own = self.own.clone();
+        let notify = self.notify;
         self.commit(move |transaction| {
             let id = message.case_id.clone().ok_or(Failure::Refused(Refusal::NotFound))?;
             let existing = query::case_in(transaction, &id)?;
@@ -263,7 +276,7 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation };
+            let head = Head { case: id, generation: grounds.generation, notify };
             append(transaction, head, None, decided)
         })
         .await
@@ -336,6 +349,8 @@ struct Committed {
 struct Head {
     case: Ii,
     generation: String,
+    /// Whether staff are told by mail.
+    notify: bool,
 }
 
 fn incoming(envelope: &Envelope, id: &Ii, sent: Timestamp, digest: String) -> Incoming {
@@ -392,6 +407,21 @@ fn next_number(transaction: &mut Transaction<'_>) -> Result<RegistrationNumber, 
     }
 }
 
+/// The mails that an event gives cause for.
+fn notices(
+    transaction: &mut Transaction<'_>,
+    case: &Ii,
+    event: &Event,
+) -> Result<Vec<Owed>, Failure> {
+    let before = match event {
+        Event::Supplemented { .. } | Event::Withdrawn { .. } | Event::Reminded { .. } => {
+            query::case_in(transaction, case)?
+        }
+        _ => None,
+    };
+    Ok(notice::of_event(event, before.as_ref()))
+}
+
 fn append(
     transaction: &mut Transaction<'_>,
     head: Head,
@@ -403,6 +433,10 @@ fn append(
         None => (None, None, Vec::new()),
     };
     let digest = incoming.as_ref().map(|incoming| incoming.digest.clone()).unwrap_or_default();
+    let mut owed = decided.owed;
+    if head.notify {
+        owed.extend(notices(transaction, &head.case, &decided.event)?);
+    }
     let record = Record {
         v: RECORD_VERSION,
         at: transaction.now(),
@@ -411,7 +445,7 @@ fn append(
         incoming,
         event: decided.event,
         remarks,
-        owed: decided.owed,
+        owed,
         original,
     };
     query::append_in(transaction, &record)?;

@@ -11,5 +11,6 @@ pub mod event;
 mod holidays;
 pub mod letter;
 pub mod message;
+pub mod notice;
 pub mod registration;
 pub mod words;

@@ -8,12 +8,14 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::limits;
+use crate::mail;
 use crate::oidc;
 use crate::tak::Rate;
 use crate::telemetry;
 use document::{Document, Section};
 
 mod document;
+mod post;
 
 /// The settings that a process runs with. Complete and checked; nothing in them changes.
 ///
@@ -31,6 +33,8 @@ pub struct Config {
     pub staff: Tls,
     /// Logging in without a card on the `staff` door. `None`: nobody does.
     pub oidc: Option<Oidc>,
+    /// The mail server; absent: nobody is told by mail.
+    pub mail: Option<mail::Settings>,
     /// Where what was accepted is kept.
     pub store: Store,
     /// Routing.
@@ -265,6 +269,7 @@ impl Config {
             server,
             staff,
             oidc,
+            mail: post::mail(&mut document.section("mail")),
             proxied: proxied(&mut document.section("proxied")),
             outbound,
             tls,

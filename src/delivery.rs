@@ -4,6 +4,7 @@
 //! process left behind all come from the same list of what is due.
 
 pub mod compose;
+mod notice;
 mod pace;
 pub mod policy;
 
@@ -24,7 +25,9 @@ use crate::cases::query::QueryError;
 use crate::cases::record::{Item, ItemState};
 use crate::clock;
 use crate::complaint::event::{Debt, ItemId, Outcome};
+use crate::complaint::notice::MAIL;
 use crate::limits;
+use crate::mail::Mailer;
 use crate::producer::{Caller, Judgement, Seen, SoapReading, judge};
 use crate::routing::Current;
 use crate::spans::{Side, Span, Spans};
@@ -33,6 +36,7 @@ use crate::tak::{Rate, System, Table};
 use crate::telemetry::Chain;
 use crate::telemetry::trace::Trace;
 use compose::{ComposeError, Composed};
+use notice::Mail;
 use pace::{PARALLEL, Pace, Went};
 use policy::{Attempt, Policy};
 
@@ -73,6 +77,8 @@ pub struct Delivery {
     seen: Arc<Mutex<BTreeMap<String, LastSeen>>>,
     /// The longest pause between two looks at what is due.
     look: Duration,
+    /// Where mail to staff goes, where it is configured.
+    mail: Option<Mail>,
     /// Since when each system that fails is rested and probed.
     resting: Arc<Mutex<BTreeMap<String, jiff::Timestamp>>>,
 }
@@ -89,13 +95,21 @@ impl Delivery {
     #[must_use]
     pub fn new(cases: Cases, routing: Current, callers: Arc<dyn Callers>) -> Self {
         let (seen, resting) = (Arc::default(), Arc::default());
-        Self { cases, routing, callers, spans: None, seen, look: LOOK, resting }
+        Self { cases, routing, callers, spans: None, seen, look: LOOK, mail: None, resting }
     }
 
     /// The same worker, whose calls are told to a collector.
     #[must_use]
     pub fn told_to(self, spans: Option<Spans>) -> Self {
         Self { spans, ..self }
+    }
+
+    /// The same, which also sends mail to staff, with links to the staff page at `page`.
+    #[must_use]
+    pub fn mailing(self, mailer: Option<(Mailer, String)>) -> Self {
+        let own = self.cases.own().clone();
+        let mail = mailer.map(|(mailer, page)| Mail::new(mailer, page, own));
+        Self { mail, ..self }
     }
 
     /// The same, looking at least every `look` where nothing wakes it.
@@ -155,6 +169,9 @@ impl Delivery {
     fn owed_to(&self, missing: &mut BTreeSet<String>) -> BTreeSet<String> {
         let routing = self.routing.get();
         let mut ids = configured(&routing.table);
+        if self.mail.is_some() {
+            ids.insert(MAIL.to_owned());
+        }
         match self.cases.owed_to() {
             Ok(owed) => ids.extend(owed),
             Err(error) => {
@@ -162,7 +179,7 @@ impl Delivery {
             }
         }
         for id in &ids {
-            if routing.table.system(id).is_some() {
+            if self.system(id).is_some() {
                 missing.remove(id);
             } else if self.is_owed(id) && missing.insert(id.clone()) {
                 tracing::error!(
@@ -308,6 +325,9 @@ impl Delivery {
         if let ItemState::Leased { .. } = item.state {
             self.settle(&item).await;
             return Went::Well;
+        }
+        if let (Debt::Notice { about, whom }, Some(mail)) = (&item.what, &self.mail) {
+            return self.notify(&item, mail, (*about, whom.clone()), stop).await;
         }
         let producer = match self.callers.producer(system) {
             Ok(producer) => producer,
@@ -480,6 +500,9 @@ impl Delivery {
     }
 
     fn system(&self, id: &str) -> Option<Arc<System>> {
+        if id == MAIL {
+            return self.mail.as_ref().map(|it| Arc::clone(&it.system));
+        }
         self.routing.get().table.system(id)
     }
 }
@@ -527,6 +550,7 @@ const fn debt(item: &Item) -> &'static str {
         Debt::Relay { .. } => "relay",
         Debt::Letter => "letter",
         Debt::Onward => "onward",
+        Debt::Notice { .. } => "notice",
     }
 }
 

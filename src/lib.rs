@@ -65,6 +65,7 @@ pub mod producer;
 pub mod outbound;
 pub mod spans;
 pub mod oidc;
+pub mod mail;
 pub mod store;
 pub mod routing;
 

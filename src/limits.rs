@@ -217,8 +217,9 @@ pub const HTTP_HEADERS_MAX: usize = 100;
 /// Request line and headers together; a forwarded certificate chain is about 7 KB.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// What is buffered of one connection, each way.
-pub const HTTP_BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// What is buffered of one connection, each way: the largest head, and what came with it. With 64
+/// connections at work every 16 KB here are some megabytes.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 72 * 1024;
 
 /// What is read of a TLS connection at first: an ordinary message, and no more than one large record.
 /// It lies with the thread, not with the connection.

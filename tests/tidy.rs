@@ -32,6 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["listen", "gateway", "staff", "simulators", "producer", "outbound"]),
     ("hyper_util", &["listen", "gateway", "simulators", "outbound"]),
     ("ipnet", &["config", "gateway"]),
+    ("lettre", &["mail"]),
     ("maud", &["staff"]),
     ("memchr", &["xml", "soap", "tak", "store"]),
     ("multer", &["staff"]),

@@ -321,11 +321,12 @@ impl<'a> Audit<'a> {
             | Event::Opened(_)
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
-            | Event::Handled { .. } => None,
+            | Event::Handled { .. }
+            | Event::Reminded { .. } => None,
         };
         let relayed = record.owed.iter().filter_map(|owed| match &owed.what {
             Debt::Relay { seq, .. } => *seq,
-            Debt::Letter | Debt::Onward => None,
+            Debt::Letter | Debt::Onward | Debt::Notice { .. } => None,
         });
         let named: Vec<u64> = relayed.chain(item).chain([seq]).collect();
         for found in &mut self.found {

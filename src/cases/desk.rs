@@ -7,9 +7,11 @@ use uuid::Uuid;
 use crate::clock;
 use crate::complaint::case::{Case, Status};
 use crate::complaint::command::{self, Decided, Handling, Refusal};
+use crate::complaint::deadline::Terms;
 use crate::complaint::desk;
 use crate::complaint::event::{Act, Event, ItemId, Via, Why};
 use crate::complaint::message::{Actor, Complaint, FromHandler, Ii, Registration};
+use crate::complaint::notice;
 use crate::id::HsaId;
 use crate::limits;
 use crate::store::engine::Transaction;
@@ -87,6 +89,7 @@ impl Cases {
     /// [`NotAccepted::Refused`] when the case does not allow it; nothing has changed then.
     pub async fn work(&self, work: Work, grounds: Grounds) -> Result<Accepted, NotAccepted> {
         let own = self.own.clone();
+        let notify = self.notify;
         self.commit(move |transaction| {
             let Work { case: id, by, seen, what } = work;
             let existing = query::case_in(transaction, &id)?;
@@ -109,7 +112,7 @@ impl Cases {
                     desk::act(existing.as_ref(), &by, act, &own)
                 }
             };
-            let head = Head { case: id, generation: grounds.generation };
+            let head = Head { case: id, generation: grounds.generation, notify };
             append(transaction, head, None, decided.map_err(Failure::Refused)?)
         })
         .await
@@ -129,6 +132,7 @@ impl Cases {
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
         let own = self.own.clone();
+        let notify = self.notify;
         self.commit(move |transaction| {
             let envelope = by_form(&own, form);
             let message_id = Ii { root: own.to_string(), extension: Some(form.to_string()) };
@@ -148,10 +152,55 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation };
+            let head = Head { case: id, generation: grounds.generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
+    }
+
+    /// Has staff told of a deadline of a case; nothing when they were, or it is over. On disk when it
+    /// returns.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn remind(
+        &self,
+        case: &Ii,
+        terms: Terms,
+        generation: String,
+    ) -> Result<(), NotAccepted> {
+        let id = case.clone();
+        let notify = self.notify;
+        let done = self.commit(move |transaction| {
+            let case = query::case_in(transaction, &id)?;
+            let untold = case.map(|it| notice::untold(&it, &terms, transaction.now()));
+            let first = untold.into_iter().flatten().next();
+            // Whatever comes first; a second one is told at the next look.
+            let reminder = first.ok_or(Failure::Refused(Refusal::NotFound))?;
+            let head = Head { case: id, generation, notify };
+            let event = Event::Reminded { reminder };
+            append(transaction, head, None, Decided { event, owed: Vec::new() })
+        });
+        match done.await {
+            Ok(_) | Err(NotAccepted::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The open cases of a unit with a deadline that staff are to be told of, from `after` on; where
+    /// to go on, `None` at the end.
+    ///
+    /// # Errors
+    /// When the views cannot be read.
+    pub fn to_remind(
+        &self,
+        unit: &HsaId,
+        terms: &Terms,
+        after: Option<&[u8]>,
+    ) -> Result<Page, QueryError> {
+        let shelf = Shelf { unit: unit.clone(), handler: None, closed: false };
+        let now = self.clock.now();
+        self.page(&shelf, after, &|case| !notice::untold(case, terms, now).is_empty())
     }
 
     /// Writes to the access log that `by` is about to be shown a case; on disk when it returns.
@@ -166,12 +215,13 @@ impl Cases {
         generation: String,
     ) -> Result<(), NotAccepted> {
         let id = case.clone();
+        let notify = self.notify;
         self.commit(move |transaction| {
             if query::case_in(transaction, &id)?.is_none() {
                 return Err(Failure::Refused(Refusal::NotFound));
             }
             let event = Event::Staff { by, act: Act::Read { why } };
-            let head = Head { case: id, generation };
+            let head = Head { case: id, generation, notify };
             append(transaction, head, None, Decided { event, owed: Vec::new() })
         })
         .await

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::complaint::case::Case;
-use crate::complaint::event::{Act, Decision, Event, ItemId};
+use crate::complaint::event::{Act, Debt, Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
@@ -31,7 +31,8 @@ pub struct CaseFold;
 impl Fold for CaseFold {
     // 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does
     // so when it makes the views again; and the staff's desk has views of its own. 4: files by name.
-    const LAYOUT: u32 = 4;
+    // 5: records of form 3.
+    const LAYOUT: u32 = 5;
 
     fn apply(
         &mut self,
@@ -56,7 +57,12 @@ impl Fold for CaseFold {
                 move_item(views, *item, state, Moved::Leased)
             }
             Event::Tried { item, outcome, .. } => {
-                move_item(views, *item, ItemState::after(outcome, record.at), Moved::Tried)
+                move_item(views, *item, ItemState::after(outcome, record.at), Moved::Tried)?;
+                if record.owed.is_empty() {
+                    return Ok(());
+                }
+                let case = read_case(views, &record.case)?;
+                case.map_or(Ok(()), |case| owe(seq, &record, &case, views))
             }
             Event::Decided { item, decision, reason } => {
                 let state = decided(views, *item, *decision, (record.at, reason))?;
@@ -65,7 +71,8 @@ impl Fold for CaseFold {
             Event::Opened(_)
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
-            | Event::Handled { .. } => fold_case(seq, &record, views),
+            | Event::Handled { .. }
+            | Event::Reminded { .. } => fold_case(seq, &record, views),
             Event::Staff { act, .. } => {
                 if let Act::Undone { step } = act {
                     desk::take_back(views, *step, record.at)?;
@@ -198,7 +205,7 @@ fn owe(
 ) -> Result<(), FoldError> {
     for (n, owed) in (0u16..).zip(&record.owed) {
         let id = ItemId { seq, n };
-        let first = head_of(views, &owed.to, &case.id)?.is_none();
+        let first = !stands_in_line(&owed.what) || head_of(views, &owed.to, &case.id)?.is_none();
         let at = owed.not_before.map_or(record.at, |not_before| not_before.max(record.at));
         let state = if first { ItemState::Due { at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
@@ -304,8 +311,20 @@ fn decided(
     })
 }
 
+/// Whether what is owed waits for what was owed before it of the same case. Mail does not: an address
+/// that is wrong keeps nobody else from being told.
+const fn stands_in_line(what: &Debt) -> bool {
+    match what {
+        Debt::Relay { .. } | Debt::Letter | Debt::Onward => true,
+        Debt::Notice { .. } => false,
+    }
+}
+
 fn is_first(views: &ViewWriter<'_>, id: ItemId) -> Result<bool, FoldError> {
     let Some(item) = read::<Item>(views, &key::item(id))? else { return Ok(true) };
+    if !stands_in_line(&item.what) {
+        return Ok(true);
+    }
     Ok(head_of(views, &item.to, &item.case)?.is_none_or(|head| head == id))
 }
 

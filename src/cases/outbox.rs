@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::complaint::event::{Debt, Decision, Event, ItemId, Outcome};
+use crate::complaint::notice;
 use crate::limits;
 use crate::store::engine::{SubmitError, Transaction};
 use crate::store::views::Scan;
@@ -167,7 +168,7 @@ impl Cases {
             {
                 return Ok(Err(OutboxError::NotNow { id, state: "for a paused receiver" }));
             }
-            move_in(transaction, id, lease)
+            move_in(transaction, id, false, lease)
         };
         let moved = self.engine.submit(job).await.map_err(OutboxError::Store)?;
         self.rung(moved)
@@ -215,7 +216,7 @@ impl Cases {
                     let same = item.state == seen.state && item.attempts == seen.attempts;
                     same.then(|| decided(item, decision, &reason)).flatten()
                 };
-                acted.push((id, move_in(transaction, id, decide)?));
+                acted.push((id, move_in(transaction, id, false, decide)?));
             }
             Ok::<_, JobError>(acted)
         };
@@ -260,7 +261,8 @@ impl Cases {
     where
         F: FnOnce(&Item) -> Option<Event> + Send + 'static,
     {
-        let job = move |transaction: &mut Transaction<'_>| move_in(transaction, id, next);
+        let notify = self.notify;
+        let job = move |transaction: &mut Transaction<'_>| move_in(transaction, id, notify, next);
         let moved = self.engine.submit(job).await.map_err(OutboxError::Store)?;
         self.rung(moved)
     }
@@ -275,6 +277,7 @@ impl Cases {
 fn move_in(
     transaction: &mut Transaction<'_>,
     id: ItemId,
+    notify: bool,
     next: impl FnOnce(&Item) -> Option<Event>,
 ) -> Result<Result<Item, OutboxError>, JobError> {
     let Some(item) = query::read_in::<Item>(transaction, &key::item(id))? else {
@@ -284,6 +287,11 @@ fn move_in(
     let Some(event) = next(&item) else {
         return Ok(Err(OutboxError::NotNow { id, state }));
     };
+    let mut owed = Vec::new();
+    if let (true, Event::Tried { outcome, .. }) = (notify, &event) {
+        let case = query::case_in(transaction, &item.case)?;
+        owed.extend(case.and_then(|case| notice::of_attempt(&item.what, outcome, &case)));
+    }
     let record = Record {
         v: RECORD_VERSION,
         at: transaction.now(),
@@ -292,7 +300,7 @@ fn move_in(
         incoming: None,
         event,
         remarks: Vec::new(),
-        owed: Vec::new(),
+        owed,
         original: None,
     };
     query::append_in(transaction, &record)?;

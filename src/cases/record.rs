@@ -11,7 +11,8 @@ use crate::soap::Original;
 /// The version that this program writes. It reads this one and every older one.
 ///
 /// 2: there are records of the store itself, beside those of cases, and of what staff do with a case.
-pub const RECORD_VERSION: u16 = 2;
+/// 3: mail can be owed to staff, and they are told of deadlines.
+pub const RECORD_VERSION: u16 = 3;
 
 /// What stands in one journal record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +142,8 @@ impl Record {
             | Event::Leased { .. }
             | Event::Tried { .. }
             | Event::Decided { .. }
-            | Event::Staff { .. } => &[],
+            | Event::Staff { .. }
+            | Event::Reminded { .. } => &[],
         }
     }
 

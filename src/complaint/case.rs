@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Act, Assignee, Destination, Event, Source, Step};
 use super::message::{Classification, ClosureReason, Code, Ii, Place, RecipientKind, ReplyChannel};
+use super::notice::Reminder;
 use super::registration::RegistrationNumber;
 use crate::id::HsaId;
 
@@ -51,7 +52,9 @@ pub struct Case {
     pub last_step: Option<LastStep>,
     /// Journal numbers of what the complainant sent, in order.
     pub complainant_seqs: Vec<u64>,
-    /// How many events it has, without those of delivery and of reading.
+    /// The deadlines that staff were told of.
+    pub reminded: Vec<Reminder>,
+    /// How many events it has, without those of delivery, of reading and of reminding.
     pub events: u32,
 }
 
@@ -197,6 +200,7 @@ impl Case {
             closed: None,
             last_step: None,
             complainant_seqs: vec![seq],
+            reminded: Vec::new(),
             events: 1,
         })
     }
@@ -225,6 +229,10 @@ impl Case {
             Event::Staff { act: Act::Assigned { to }, .. } => self.assigned.clone_from(to),
             Event::Staff { act: Act::Noted { .. }, .. } => {}
             Event::Staff { act: Act::Undone { step }, .. } => self.undo(*step),
+            Event::Reminded { reminder } => {
+                self.reminded.push(*reminder);
+                return;
+            }
             Event::Staff { act: Act::Read { .. }, .. }
             | Event::Leased { .. }
             | Event::Tried { .. }

@@ -8,6 +8,7 @@ use super::message::{
     Acknowledgement, Actor, Closure, Complaint, Ii, Origin, PartialReply, PlaceCorrection,
     Question, Remark, Reply, Supplement, Transfer, Withdrawal,
 };
+use super::notice::{About, Reminder, Whom};
 use super::registration::RegistrationNumber;
 use crate::id::HsaId;
 
@@ -31,6 +32,8 @@ pub enum Event {
     Decided { item: ItemId, decision: Decision, reason: String },
     /// Something among the staff of the built-in store, which the complainant is not told of.
     Staff { by: Actor, act: Act },
+    /// Staff are told of a deadline.
+    Reminded { reminder: Reminder },
 }
 
 /// What the staff of the built-in store do with a case besides handling it.
@@ -199,6 +202,8 @@ pub enum Debt {
     Letter,
     /// The handling event of this record, to the 1177 platform.
     Onward,
+    /// A mail to staff.
+    Notice { about: About, whom: Whom },
 }
 
 /// What came of one attempt.

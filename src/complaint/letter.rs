@@ -27,7 +27,8 @@ pub fn letter(case: &Case, event: &Event) -> Option<Letter> {
         | Event::Leased { .. }
         | Event::Tried { .. }
         | Event::Decided { .. }
-        | Event::Staff { .. } => return None,
+        | Event::Staff { .. }
+        | Event::Reminded { .. } => return None,
     };
     Some(Letter {
         heading: heading.to_owned(),

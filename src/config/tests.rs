@@ -88,6 +88,16 @@ fn as_set() -> Config {
             },
             trust: vec![at("s")],
         }),
+        mail: Some(mail::Settings {
+            host: "smtp.example.se".to_owned(),
+            port: 465,
+            security: mail::Security::Tls,
+            from: "klagomal@example.se".to_owned(),
+            user: Some("t".to_owned()),
+            password_file: Some(at("u")),
+            trust: vec![at("v")],
+            page: "https://klagomal.example.se:8444".to_owned(),
+        }),
         store: Store { dir: at("f"), min_free_bytes: 16 },
         tak: Tak { dir: at("../g") },
         outbound: Outbound { certificate: at("h"), key: at("i"), trust: vec![at("j")] },
@@ -119,6 +129,7 @@ fn every_key_is_heard() {
         r#"
         server = { https = "127.0.0.1:1", admin = "[::1]:2", proxied = "127.0.0.1:3", staff = "127.0.0.1:4" }
         oidc = { issuer = "https://id.example.se/op", client_id = "n", client_secret_file = "o", address = "https://klagomal.example.se:8444/", scopes = ["p"], hsa_id_claim = "q", levels = ["r"], trust = ["s"] }
+        mail = { server = "smtp.example.se:465", security = "tls", from = "klagomal@example.se", user = "t", password_file = "u", trust = ["v"], address = "https://klagomal.example.se:8444/" }
         staff = { key = "k", trust = ["l"], crl = ["m"] }
         proxied = { sources = ["10.0.0.0/8"], certificate_header = "A", for_header = "b", proto_header = "c", host_header = "d", port_header = "e", instance_id = "f" }
         tls = { certificate = "a", key = "/b", trust = ["c", "d"], crl = ["e"], hsa_id_attribute = "OU" }
@@ -192,7 +203,7 @@ base_url = "klagomal.example.se"
             klagomal.toml:2: `https` belongs in the section [server]
             klagomal.toml:3: unknown key `colour` outside every section
             klagomal.toml:4: unknown section [sever]; did you mean [server]?
-            klagomal.toml:5: unknown section [gateway]; the sections are [alarms], [limits], [log], [oidc], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
+            klagomal.toml:5: unknown section [gateway]; the sections are [alarms], [limits], [log], [mail], [oidc], [outbound], [proxied], [public], [server], [staff], [store], [tak], [telemetry], [tls]
             klagomal.toml:7: `https`: expected an address and a port, such as "0.0.0.0:8443", found "localhost"
             klagomal.toml:8: `admin`: expected a text in quotes, found integer
             klagomal.toml:10: unknown key `certifcate` in [tls]; did you mean `certificate`?

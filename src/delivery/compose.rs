@@ -53,6 +53,8 @@ pub enum ComposeError {
     NoPerson,
     #[error("the message cannot be written as XML")]
     Write(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("no mail server is configured ([mail])")]
+    NoMail,
     #[error("the thread that reads the case is gone")]
     Thread,
 }
@@ -76,6 +78,7 @@ impl ComposeError {
             | Self::NoCase
             | Self::Kind
             | Self::NoPerson
+            | Self::NoMail
             | Self::Write(_) => false,
         }
     }
@@ -139,6 +142,7 @@ pub fn compose(
         }
         Debt::Letter => letter_to(cases, item, &record, system),
         Debt::Onward => onward(cases, item, &record, &table.platform().portal),
+        Debt::Notice { .. } => Err(ComposeError::NoMail),
     }
 }
 
@@ -266,7 +270,8 @@ fn relay(
         | Event::Leased { .. }
         | Event::Tried { .. }
         | Event::Decided { .. }
-        | Event::Staff { .. } => {
+        | Event::Staff { .. }
+        | Event::Reminded { .. } => {
             return Err(ComposeError::Kind);
         }
     };
@@ -361,7 +366,8 @@ fn complaint_of(cases: &Cases, case: &Case, record: &Record) -> Result<Complaint
         | Event::Leased { .. }
         | Event::Tried { .. }
         | Event::Decided { .. }
-        | Event::Staff { .. } => Err(ComposeError::NoCase),
+        | Event::Staff { .. }
+        | Event::Reminded { .. } => Err(ComposeError::NoCase),
     }
 }
 
@@ -380,7 +386,8 @@ fn onward(
         | Event::Leased { .. }
         | Event::Tried { .. }
         | Event::Decided { .. }
-        | Event::Staff { .. } => return Err(ComposeError::Kind),
+        | Event::Staff { .. }
+        | Event::Reminded { .. } => return Err(ComposeError::Kind),
     };
     let message = ProcessComplaintHandling {
         message_id: own_message_id(cases, item, record),

@@ -93,3 +93,13 @@ pub const OIDC_QUERY_BYTES_MAX: usize = 8 * 1024;
 
 /// The claim of Swedish login services for care that tells the HSA-id (SITHS eID, Inera IdP).
 pub const OIDC_HSA_ID_CLAIM: &str = "employeeHsaId";
+
+/// One step with a mail server: a connection, a command, the text.
+pub const MAIL_STEP_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// One mail, from the connection to the server's word that it has it (RFC 5321 allows ten minutes for
+/// that word; a notice is sent again instead).
+pub const MAIL_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// Cases of one unit that are told of at one look, so that a first look after a long time is no flood.
+pub const REMINDERS_PER_LOOK_MAX: usize = 500;

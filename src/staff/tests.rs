@@ -58,6 +58,7 @@ fn person(roles: &[Role]) -> Person {
         hsa_id: id("ANNA"),
         name: "Anna Påhittad".to_owned(),
         title: None,
+        email: None,
         posts: BTreeMap::from([(id("PAN99"), BTreeSet::from_iter(roles.iter().copied()))]),
         place: Place::default(),
     }

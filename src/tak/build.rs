@@ -158,6 +158,7 @@ fn person(it: &PersonDraft) -> Option<Person> {
         hsa_id: it.hsa_id.as_ref()?.value.clone(),
         name: it.name.clone()?,
         title: it.title.clone(),
+        email: it.email.clone(),
         posts: it.posts.iter().map(post).collect::<Option<_>>()?,
         place: it.place,
     })

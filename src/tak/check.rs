@@ -16,6 +16,7 @@ use super::model::{Delivery, WhenUnknown};
 use super::read::Told;
 use super::rows::Keyed as _;
 use super::values::nearest;
+use crate::complaint::notice::MAIL;
 use crate::id::HsaId;
 
 /// Checks everything that one row alone cannot tell. Sorts routes and permissions as they are kept.
@@ -75,6 +76,13 @@ fn must_be_called(system: &SystemDraft, at: Place, by: &str, found: &mut Finding
 
 fn duplicates(draft: &Draft, found: &mut Findings) {
     let systems = &draft.systems;
+    for id in systems.iter().filter_map(|it| it.id.as_ref()).filter(|it| it.value == MAIL) {
+        found.error(
+            id.place,
+            format!("no system may have the id \"{MAIL}\": mail to staff is owed to it"),
+            "give it another id".to_owned(),
+        );
+    }
     twice(systems.iter().filter_map(|it| it.id.as_ref()), "system id", found);
     twice(systems.iter().filter_map(|it| it.hsa_id.as_ref()), "HSA-id of a system", found);
     twice(draft.counties.iter().filter_map(|it| it.code.as_ref()), "county code", found);

@@ -389,13 +389,13 @@ impl Draft {
     fn permission(&mut self, fields: &Fields<'_>, f: &mut Findings) -> Option<Permission> {
         fields.only(&["consumer", "contract", "logical_address", "from", "to", "filter"], f);
         fields.require("consumer", f);
-        let told = fields.text("consumer", f);
-        let consumer = told.and_then(|it| caller_id("consumer", fields.what, &it, f));
+        let consumer =
+            fields.text("consumer", f).and_then(|it| caller_id("consumer", fields.what, &it, f));
         let contract = contract(fields, f);
         let address = logical_address(fields, f);
         let days = fields.days(f);
-        let filters: Vec<Filter> =
-            fields.tables("filter", "filter", f).iter().filter_map(|it| filter(it, f)).collect();
+        let filters = fields.tables("filter", "filter", f);
+        let filters = filters.iter().filter_map(|it| filter(it, f)).collect();
         Some(Permission {
             consumer: self.names.give(consumer?),
             contract: self.names.give(contract?),

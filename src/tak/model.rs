@@ -265,6 +265,8 @@ pub struct Person {
     pub name: String,
     /// The same.
     pub title: Option<String>,
+    /// Where notices go; without, to the unit's mailbox.
+    pub email: Option<String>,
     /// The roles at each unit. Never at both a patientnämnd and in care.
     pub posts: BTreeMap<HsaId, BTreeSet<Role>>,
     /// Where it is configured.

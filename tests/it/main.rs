@@ -24,6 +24,7 @@ mod evidence;
 mod fixtures;
 mod hostile;
 mod life;
+mod mail;
 mod login;
 mod memory;
 mod outbox;

@@ -192,7 +192,7 @@ fn owed(
 fn source(item: &Item) -> u64 {
     match &item.what {
         Debt::Relay { seq, .. } => seq.unwrap_or(item.id.seq),
-        Debt::Letter | Debt::Onward => item.id.seq,
+        Debt::Letter | Debt::Onward | Debt::Notice { .. } => item.id.seq,
     }
 }
 
@@ -209,7 +209,9 @@ fn carried<'a>(case: &'a Told, item: &Item) -> Option<&'a String> {
 fn is_of(arrival: &Arrival, case: &Told, item: &Item) -> bool {
     let of_case = match &item.what {
         Debt::Letter => arrival.number.as_deref() == Some(item.number.as_str()),
-        Debt::Relay { .. } | Debt::Onward => arrival.case == case.id.extension,
+        Debt::Relay { .. } | Debt::Onward | Debt::Notice { .. } => {
+            arrival.case == case.id.extension
+        }
     };
     of_case && arrival.to == item.to
 }

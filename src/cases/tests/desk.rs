@@ -191,3 +191,35 @@ async fn every_reading_is_in_the_log_and_changes_nothing_of_the_case() {
     let unwritten = cases.note_reading(&case, by("ANNA"), Why::Handles, String::new()).await;
     assert!(matches!(unwritten, Err(NotAccepted::Unavailable(_))), "then nothing may be shown");
 }
+
+#[tokio::test]
+async fn a_deadline_is_told_near_and_again_when_it_has_passed_and_each_once() {
+    use crate::complaint::deadline::{Term, Terms};
+    use crate::complaint::notice::MAIL;
+    let bench = Bench::new();
+    let cases = bench.open().telling_staff();
+    let case = ii("k", "told");
+    begin(&cases, &case, store("VC1")).await;
+    let terms = Terms { first_contact: Term::Days(1), reply: Term::Days(28) };
+    let told = async || {
+        let due = cases.to_remind(&hsa("VC1"), &terms, None).unwrap();
+        for case in due.cases {
+            cases.remind(&case.id, terms, "g1".to_owned()).await.unwrap();
+        }
+        let owed = cases.items_of(&case).unwrap();
+        owed.iter().filter(|item| item.to == MAIL).count()
+    };
+    assert_eq!(told().await, 2, "the new case: to the mailbox and to the quality leads");
+    // Nobody wants a reply, so nobody is to be contacted: the reply alone counts.
+    bench.clock.advance(Duration::from_secs(25 * 24 * 3600));
+    assert_eq!((told().await, told().await), (3, 3), "near, once");
+    let seen = cases.case(&case).unwrap().unwrap().events;
+    bench.clock.advance(Duration::from_secs(8 * 24 * 3600));
+    assert_eq!((told().await, told().await), (5, 5), "overdue: the mailbox and the quality leads");
+    let after = cases.case(&case).unwrap().unwrap();
+    assert_eq!(after.events, seen, "no form of a handler grows old by it");
+    // The same from the journal alone.
+    let (cases, _) = bench.try_open(&Arc::default()).unwrap();
+    let due = cases.telling_staff().to_remind(&hsa("VC1"), &terms, None).unwrap();
+    assert!(due.cases.is_empty());
+}

@@ -207,7 +207,9 @@ async fn another_system_gets_all_that_the_complainant_sent_in_order_before_what_
         .iter()
         .map(|item| match item.what {
             crate::complaint::event::Debt::Relay { seq, .. } => seq,
-            crate::complaint::event::Debt::Letter | crate::complaint::event::Debt::Onward => None,
+            crate::complaint::event::Debt::Letter
+            | crate::complaint::event::Debt::Onward
+            | crate::complaint::event::Debt::Notice { .. } => None,
         })
         .collect();
     assert_eq!(seqs, [Some(1), Some(2), Some(3), None]);

@@ -185,7 +185,10 @@ fn words(visit: &Visit, case: &Case, record: &Record) -> Option<(String, Option<
                 Act::Read { .. } => return None,
             }
         }
-        Event::Leased { .. } | Event::Tried { .. } | Event::Decided { .. } => return None,
+        Event::Leased { .. }
+        | Event::Tried { .. }
+        | Event::Decided { .. }
+        | Event::Reminded { .. } => return None,
     })
 }
 
@@ -265,8 +268,13 @@ fn way(visit: &Visit, item: &Item) -> Markup {
         Debt::Letter => "Inkorgen",
         Debt::Onward => "1177:s plattform",
         Debt::Relay { .. } => "Det egna systemet",
+        Debt::Notice { .. } => "Aviseringen per e-post",
     };
     let hour = |at| page::hour(at, visit.now);
+    let is_stuck = matches!(item.state, ItemState::Parked { .. } | ItemState::Held { .. });
+    if matches!(item.what, Debt::Notice { .. }) && !is_stuck {
+        return html! {};
+    }
     let (class, text) = match &item.state {
         ItemState::Delivered { at } if item.what == Debt::Letter => {
             ("arrived", format!("i inkorgen {}", hour(*at)))

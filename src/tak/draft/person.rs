@@ -13,6 +13,7 @@ pub(in crate::tak) struct PersonDraft {
     pub(in crate::tak) hsa_id: Option<Told<HsaId>>,
     pub(in crate::tak) name: Option<String>,
     pub(in crate::tak) title: Option<String>,
+    pub(in crate::tak) email: Option<String>,
     pub(in crate::tak) posts: Vec<PostDraft>,
 }
 
@@ -29,7 +30,7 @@ pub(super) fn all(top: &Fields<'_>, f: &mut Findings) -> Vec<PersonDraft> {
 }
 
 fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
-    fields.only(&["hsa_id", "name", "title", "role"], f);
+    fields.only(&["hsa_id", "name", "title", "email", "role"], f);
     if !fields.has("role") {
         fields.require("role", f);
     }
@@ -39,6 +40,7 @@ fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
         hsa_id: fields.required_hsa_id("hsa_id", f),
         name: owned(fields.required_text("name", f)).map(|it| it.value),
         title: owned(fields.text("title", f)).map(|it| it.value),
+        email: super::unit::email("email", fields, f),
         posts: posts.iter().map(|it| post(it, f)).collect(),
     }
 }

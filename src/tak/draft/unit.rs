@@ -61,7 +61,7 @@ pub(super) fn unit(fields: &Fields<'_>, f: &mut Findings) -> UnitDraft {
         care_provider: fields.hsa_id("care_provider", f).map(|it| it.value),
         operational_area: owned(fields.text("operational_area", f)).map(|it| it.value),
         has_mailbox: fields.has("mailbox"),
-        mailbox: mailbox(fields, f),
+        mailbox: email("mailbox", fields, f),
         telephone: owned(fields.text("telephone", f)).map(|it| it.value),
         address: owned(fields.text("address", f)).map(|it| it.value),
         first_contact: term(fields, "first_contact", f),
@@ -87,8 +87,9 @@ fn term(fields: &Fields<'_>, key: &str, f: &mut Findings) -> Option<Term> {
     term
 }
 
-fn mailbox(fields: &Fields<'_>, f: &mut Findings) -> Option<String> {
-    let it = fields.text("mailbox", f)?;
+/// One bare e-mail address.
+pub(super) fn email(key: &'static str, fields: &Fields<'_>, f: &mut Findings) -> Option<String> {
+    let it = fields.text(key, f)?;
     let ok = it.value.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty()
             && !domain.is_empty()
@@ -100,7 +101,7 @@ fn mailbox(fields: &Fields<'_>, f: &mut Findings) -> Option<String> {
     }
     f.error(
         it.place,
-        format!("\"mailbox\" of [[unit]] is not one e-mail address: \"{}\"", it.value),
+        format!("\"{key}\" of {} is not one e-mail address: \"{}\"", fields.what, it.value),
         "write it bare: \"vc1@example.se\"".to_owned(),
     );
     None

@@ -222,6 +222,7 @@ impl Plan {
             ("proxied", String::new()),
             ("staff", String::new()),
             ("oidc", String::new()),
+            ("mail", String::new()),
             ("log", String::new()),
             ("limits", String::new()),
             ("public", String::new()),

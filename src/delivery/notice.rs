@@ -1,0 +1,124 @@
+//! Mail to staff, paid as everything else that is owed.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::pace::Went;
+use super::{Delivery, LEASE_MARGIN};
+use crate::cases::outbox::OutboxError;
+use crate::cases::query::QueryError;
+use crate::cases::record::Item;
+use crate::clock;
+use crate::complaint::case::Case;
+use crate::complaint::event::Outcome;
+use crate::complaint::notice::{self, About, MAIL, Whom};
+use crate::id::HsaId;
+use crate::limits;
+use crate::mail::{self, Mailer};
+use crate::producer::Judgement;
+use crate::tak::{self, Retry, Role, System, Table, WhenUnknown};
+use crate::telemetry::Chain;
+
+/// The mail server, and how it is called.
+#[derive(Debug, Clone)]
+pub(super) struct Mail {
+    mailer: Arc<Mailer>,
+    /// Where browsers reach the staff page.
+    page: String,
+    pub(super) system: Arc<System>,
+}
+
+impl Mail {
+    /// `own` is the gateway, which stands where a system has its certificate.
+    pub(super) fn new(mailer: Mailer, page: String, own: HsaId) -> Self {
+        let system = Arc::new(System {
+            id: Some(MAIL.to_owned()),
+            hsa_id: own,
+            name: "e-post".to_owned(),
+            url: None,
+            timeout: limits::MAIL_TIME_MAX,
+            delivery: tak::Delivery::Queued,
+            rate: None,
+            rate_in: None,
+            original_consumer: false,
+            certificate: None,
+            key: None,
+            trust: None,
+            // Two notices are better than none.
+            when_unknown: WhenUnknown::Resend,
+            retry: Retry::default(),
+            notify: false,
+            source_system: None,
+            place: tak::Place::default(),
+        });
+        Self { mailer: Arc::new(mailer), page, system }
+    }
+}
+
+impl Delivery {
+    /// One attempt to send a notice.
+    pub(super) async fn notify(
+        &self,
+        item: &Item,
+        mail: &Mail,
+        (about, whom): (About, Whom),
+        stop: &CancellationToken,
+    ) -> Went {
+        let case = match self.case_of(item).await {
+            Ok(Some(case)) => case,
+            Ok(None) => {
+                let why = "the case is not there".to_owned();
+                return self.record(item, Outcome::Parked { why }).await;
+            }
+            Err(error) => {
+                let why = format!("the case cannot be read: {}", Chain(&error));
+                return self.judged(item, &mail.system, Judgement::RetryLater { why }).await;
+            }
+        };
+        let to = addresses(&self.routing.get().table, &case, &whom);
+        if to.is_empty() {
+            // Whoever has no address is not told by mail.
+            return self.record(item, Outcome::Delivered).await;
+        }
+        if stop.is_cancelled() {
+            return Went::Well;
+        }
+        let until = clock::after(self.cases.now(), mail.system.timeout + LEASE_MARGIN);
+        let item = match self.cases.lease(item.id, until).await {
+            Ok(item) => item,
+            // Somebody has decided about it meanwhile.
+            Err(OutboxError::NotNow { .. } | OutboxError::NoSuch(_)) => return Went::Well,
+            Err(error @ OutboxError::Store(_)) => {
+                tracing::warn!(outgoing.id = %item.id, "not leased: {}", Chain(&error));
+                return Went::Badly;
+            }
+        };
+        let notice::Words { subject, text } = notice::words(about, &case.number, &mail.page);
+        let id = format!("{}.{}", case.number, item.id);
+        let sent = mail.mailer.send(mail::Mail { id, to, subject, text, at: item.owed }).await;
+        self.judged(&item, &mail.system, sent).await
+    }
+
+    async fn case_of(&self, item: &Item) -> Result<Option<Case>, QueryError> {
+        let (cases, id) = (self.cases.clone(), item.case.clone());
+        let read = self.cases.engine().blocking(move || cases.case(&id)).await;
+        read.unwrap_or(Ok(None))
+    }
+}
+
+/// Where a notice about a case goes, as the configuration says now.
+fn addresses(table: &Table, case: &Case, whom: &Whom) -> Vec<String> {
+    let person = |id: &HsaId| table.person(id).and_then(|it| it.email.clone());
+    let mailbox = || table.unit(&case.receiver).and_then(|it| it.mailbox.clone());
+    match whom {
+        Whom::Mailbox => mailbox().into_iter().collect(),
+        // Who has no address of their own is told by way of the unit's.
+        Whom::Person(id) => person(id).or_else(mailbox).into_iter().collect(),
+        Whom::Overseers => {
+            let at_unit =
+                |it: &&Arc<tak::Person>| it.roles_at(&case.receiver).contains(&Role::QualityLead);
+            table.people().filter(at_unit).filter_map(|it| it.email.clone()).collect()
+        }
+    }
+}
