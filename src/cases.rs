@@ -413,12 +413,11 @@ fn notices(
     case: &Ii,
     event: &Event,
 ) -> Result<Vec<Owed>, Failure> {
-    let before = match event {
-        Event::Supplemented { .. } | Event::Withdrawn { .. } | Event::Reminded { .. } => {
-            query::case_in(transaction, case)?
-        }
-        _ => None,
-    };
+    let needs_case = matches!(
+        event,
+        Event::Supplemented { .. } | Event::Withdrawn { .. } | Event::Reminded { .. }
+    );
+    let before = if needs_case { query::case_in(transaction, case)? } else { None };
     Ok(notice::of_event(event, before.as_ref()))
 }
 

@@ -109,9 +109,10 @@ impl Taking {
 }
 
 fn broken(error: &multer::Error) -> Trouble {
-    match error {
-        multer::Error::StreamSizeExceeded { .. } => Trouble::TooLarge,
-        _ => Trouble::Kind,
+    if matches!(error, multer::Error::StreamSizeExceeded { .. }) {
+        Trouble::TooLarge
+    } else {
+        Trouble::Kind
     }
 }
 

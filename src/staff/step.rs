@@ -262,7 +262,12 @@ async fn send(
     let attachments = match &content {
         FromHandler::Reply(it) => it.attachments.as_slice(),
         FromHandler::PartialReply(it) => it.attachments.as_slice(),
-        _ => &[],
+        FromHandler::Registration(_)
+        | FromHandler::Acknowledgement(_)
+        | FromHandler::Question(_)
+        | FromHandler::Transfer(_)
+        | FromHandler::PlaceCorrection(_)
+        | FromHandler::Closure(_) => &[],
     };
     let missing = files::missing(desk, attachments).await?;
     if !missing.is_empty() {

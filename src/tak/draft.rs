@@ -391,11 +391,10 @@ impl Draft {
         fields.require("consumer", f);
         let consumer =
             fields.text("consumer", f).and_then(|it| caller_id("consumer", fields.what, &it, f));
-        let contract = contract(fields, f);
-        let address = logical_address(fields, f);
+        let (contract, address) = (contract(fields, f), logical_address(fields, f));
         let days = fields.days(f);
-        let filters = fields.tables("filter", "filter", f);
-        let filters = filters.iter().filter_map(|it| filter(it, f)).collect();
+        let told = fields.tables("filter", "filter", f);
+        let filters = told.iter().filter_map(|it| filter(it, f)).collect();
         Some(Permission {
             consumer: self.names.give(consumer?),
             contract: self.names.give(contract?),
