@@ -15,6 +15,7 @@
 mod support;
 
 mod backup;
+mod browser;
 mod campaign;
 mod certificates;
 mod clients;
