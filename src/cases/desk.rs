@@ -9,7 +9,7 @@ use crate::complaint::case::{Case, Status};
 use crate::complaint::command::{self, Decided, Handling, Refusal};
 use crate::complaint::deadline::Terms;
 use crate::complaint::desk;
-use crate::complaint::event::{Act, Event, ItemId, Via, Why};
+use crate::complaint::event::{Act, Event, Incoming, ItemId, Via, Why};
 use crate::complaint::message::{Actor, Complaint, FromHandler, Ii, Registration};
 use crate::complaint::notice;
 use crate::id::HsaId;
@@ -34,6 +34,8 @@ pub struct Work {
     /// How many events the case had when the person saw it ([`Case::events`]): with another number
     /// now, somebody else was first and nothing is done. `None` where that does not matter.
     pub seen: Option<u32>,
+    /// The form that it was written in: the same one sent again does nothing more.
+    pub form: Option<Uuid>,
     pub what: What,
 }
 
@@ -91,7 +93,13 @@ impl Cases {
         let own = self.own.clone();
         let notify = self.notify;
         self.commit(move |transaction| {
-            let Work { case: id, by, seen, what } = work;
+            let Work { case: id, by, seen, form, what } = work;
+            let came = form.map(|form| came_by_form(&own, form, &what, transaction.now()));
+            if let Some((incoming, _)) = &came
+                && let Some(repeated) = repeated(transaction, incoming)?
+            {
+                return Ok(repeated);
+            }
             let existing = query::case_in(transaction, &id)?;
             let changed = |case: &Case| seen.is_some_and(|seen| seen != case.events);
             if existing.as_ref().is_some_and(changed) {
@@ -113,7 +121,7 @@ impl Cases {
                 }
             };
             let head = Head { case: id, generation: grounds.generation, notify };
-            append(transaction, head, None, decided.map_err(Failure::Refused)?)
+            append(transaction, head, came, decided.map_err(Failure::Refused)?)
         })
         .await
     }
@@ -331,6 +339,14 @@ impl Cases {
         let Event::Staff { by, act: Act::Read { why } } = event else { return Ok(None) };
         Ok(Some(Reading { seq: position.seq, at, case, by, why }))
     }
+}
+
+/// What a form of ours did, as a message that is known again.
+fn came_by_form(own: &HsaId, form: Uuid, what: &What, now: Timestamp) -> (Incoming, Envelope) {
+    let envelope = by_form(own, form);
+    let id = Ii { root: own.to_string(), extension: Some(form.to_string()) };
+    let told = format!("{what:?}");
+    (incoming(&envelope, &id, now, digest(&told)), envelope)
 }
 
 /// A form of ours as a message: sent by this gateway itself.

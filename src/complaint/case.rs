@@ -95,6 +95,7 @@ pub struct Closed {
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Received,
+    /// The complainant has heard from somebody.
     Acknowledged,
     /// A question is out and not answered.
     AwaitsComplainant,
@@ -148,7 +149,7 @@ impl Case {
             Status::Withdrawn
         } else if self.questions.iter().any(|asked| asked.answered.is_none()) {
             Status::AwaitsComplainant
-        } else if self.acknowledged.is_some() {
+        } else if self.acknowledged.or(self.contacted).is_some() {
             Status::Acknowledged
         } else {
             Status::Received

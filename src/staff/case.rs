@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use super::Desk;
 use super::access::Action;
@@ -19,6 +20,7 @@ use super::gate::Visit;
 use super::inbox;
 use super::page::{self, Fault, Field, Trouble, page, page_with, to};
 use super::step::Kind;
+use crate::cases::NotAccepted;
 use crate::cases::desk::{What, Work};
 use crate::cases::query::Numbered;
 use crate::cases::record::{Item, ItemState};
@@ -64,7 +66,9 @@ pub(super) async fn show(
         p.lead {
             strong { (case.status().swedish()) } " · " (case.receiver_name) " · mottaget "
             (page::moment(case.opened))
-            @if let Some(unit) = &unit { " · " (inbox::due(&visit, unit, case)) }
+            @if let Some(unit) = unit.as_ref().filter(|_| case.closed.is_none()) {
+                " · " (inbox::due(&visit, unit, case))
+            }
         }
         (undo_form(&visit, case, &whole))
         div.columns {
@@ -155,6 +159,7 @@ fn note_form(visit: &Visit, case: &Case, faults: &[Fault]) -> Markup {
             h2 { "Intern anteckning" }
             form method="post" action=(path) {
                 (page::token(visit, &path))
+                input type="hidden" name=(super::register::FORM) value=(Uuid::new_v4());
                 (field.area(3))
                 button.plain type="submit" { "Spara anteckningen" }
             }
@@ -223,9 +228,17 @@ pub(super) fn seen_in(visit: &Visit) -> Option<u32> {
 
 async fn act(desk: &Desk, visit: &Visit, seen: Option<u32>, act: Act) -> Result<Response, Trouble> {
     let case = visit.case()?;
-    let work =
-        Work { case: case.id.clone(), by: visit.actor(&case.receiver), seen, what: What::Act(act) };
-    desk.cases.work(work, (desk.grounds)(&visit.routing)).await?;
+    let by = visit.actor(&case.receiver);
+    // A double click on a note is one note.
+    let form = visit.form.one(super::register::FORM).parse().ok();
+    let work = Work { case: case.id.clone(), by, seen, form, what: What::Act(act) };
+    let done = desk.cases.work(work, (desk.grounds)(&visit.routing)).await;
+    done.map_err(|error| match error {
+        NotAccepted::Reused => Trouble::Refused(
+            "Formuläret är redan sparat, med en annan text. Öppna ärendet på nytt.".to_owned(),
+        ),
+        error @ (NotAccepted::Refused(_) | NotAccepted::Unavailable(_)) => error.into(),
+    })?;
     // Who has handed a case on may not be one who reads it any more.
     let read = desk.read({
         let id = case.id.clone();

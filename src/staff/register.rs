@@ -35,7 +35,7 @@ use crate::rivta::person::{PERSONNUMMER, SAMORDNINGSNUMMER, Verdict, check};
 use crate::tak::{Method, Unit};
 
 /// The field that tells one form from another, so that one sent twice makes one case.
-const FORM: &str = "blankett";
+pub(super) const FORM: &str = "blankett";
 
 const ORIGINS: [(&str, Origin); 7] = [
     ("phone", Origin::Phone),

@@ -277,6 +277,7 @@ async fn send(
         case: case.id.clone(),
         by: visit.actor(&case.receiver),
         seen: seen_in(visit),
+        form: None,
         what: What::Step(Box::new(content)),
     };
     match desk.cases.work(work, (desk.grounds)(&visit.routing)).await {

@@ -62,6 +62,7 @@ async function look(page, name) {
   await page.evaluate(axe.source);
   const found = await page.evaluate(() => window.axe.run(document, { runOnly: [
     "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  if (found.passes.length < 10) throw new Error(`axe has looked at nothing on ${name}`);
   for (const it of found.violations) {
     const where = it.nodes.map((node) => node.html).join("\n    ");
     said(`violation ${name}: ${it.id}: ${it.help}\n    ${where}`.replaceAll("\n", "\\n"));
@@ -79,20 +80,26 @@ async function reach(page, target) {
       if (outline === "none") throw new Error(`no visible focus: ${target}`);
       return;
     }
-    await page.keyboard.press("Tab");
+    // Of a group of radio buttons the keyboard comes to one, and goes on with the arrows.
+    const among = await target.evaluate((it) => it.type === "radio"
+      && document.activeElement.type === "radio" && it.name === document.activeElement.name);
+    await page.keyboard.press(among ? "ArrowDown" : "Tab");
   }
   throw new Error(`not reached by the keyboard: ${target}`);
 }
 
 async function press(page, target) {
   page.counted += 1;
+  const response = await go(page, target);
+  if (response.status() !== 200) throw new Error(`${response.status()} after ${target}`);
+}
+
+// Where Enter or a click leads.
+async function go(page, target) {
   await reach(page, target);
-  const before = page.url();
-  const went = page.waitForResponse((it) => it.request().isNavigationRequest() && it.status() < 300);
+  const went = page.waitForNavigation({ waitUntil: "load" });
   if (keyboard) await page.keyboard.press("Enter"); else await target.click();
-  await went;
-  await page.waitForLoadState("load");
-  return before;
+  return went;
 }
 
 async function tick(page, target) {
@@ -183,12 +190,8 @@ await has(bo, "avslutat", "brev.pdf", "PÅHITTAT SVAR med <b>tecken</b> & åäö
 await look(bo, "case-answered");
 
 async function press422(page, target) {
-  await reach(page, target);
-  const went = page.waitForResponse((it) => it.request().isNavigationRequest());
-  if (keyboard) await page.keyboard.press("Enter"); else await target.click();
-  const response = await went;
+  const response = await go(page, target);
   if (response.status() !== 422) throw new Error(`${response.status()} where 422 was due`);
-  await page.waitForLoadState("load");
 }
 
 // ---- The other pages, each reached and looked at.

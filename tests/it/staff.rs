@@ -278,6 +278,12 @@ fn markup_in_every_text_is_shown_as_text() {
     let page = anna.page(&case);
     let noted = anna.post(&page, &format!("{case}/anteckna"), &[("text", EVIL)]);
     assert_eq!(noted.status, 303);
+    let twice = anna.post(&page, &format!("{case}/anteckna"), &[("text", EVIL)]);
+    assert_eq!(twice.status, 303);
+    let shown = anna.page(&case);
+    assert_eq!(shown.matches("Intern anteckning – ").count(), 1, "a double click is one note");
+    let other = anna.post(&page, &format!("{case}/anteckna"), &[("text", "annat")]);
+    assert_eq!(other.status, 409, "{}", other.text());
     let path = "/enhet/SE0000000000-VC1/nytt";
     let form = anna.page(path);
     let names =

@@ -19,7 +19,7 @@ fn to(suffix: &str) -> Act {
 }
 
 async fn work(cases: &Cases, case: &Ii, who: &str, what: What) -> Result<Accepted, NotAccepted> {
-    let work = Work { case: case.clone(), by: by(who), seen: None, what };
+    let work = Work { case: case.clone(), by: by(who), seen: None, form: None, what };
     cases.work(work, grounds(None)).await
 }
 
@@ -56,6 +56,7 @@ async fn two_who_answer_the_same_case_are_told_apart() {
     begin(&cases, &case, store("VC1")).await;
     let seen = cases.case(&case).unwrap().unwrap().events;
     let answer = |who: &str, id: &str| Work {
+        form: None,
         case: case.clone(),
         by: by(who),
         seen: Some(seen),
