@@ -1,5 +1,5 @@
-//! `cargo bench`: routing at national scale, the envelope's head, the durable accept, and too many
-//! callers. It prints figures and ratios to quote, and judges nothing: machines differ.
+//! `cargo bench`: routing at national scale, the envelope's head, the durable accept, the lists of
+//! the staff page, and too many callers. It prints figures and ratios to quote, and judges nothing: machines differ.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +14,7 @@
 
 mod accept;
 mod envelope;
+mod lists;
 mod overload;
 mod routing;
 mod support;
@@ -33,6 +34,7 @@ fn main() {
     run("routing", routing::run);
     run("envelope", envelope::run);
     run("accept", accept::run);
+    run("lists", lists::run);
     run("overload", overload::run);
 }
 

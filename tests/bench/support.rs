@@ -14,6 +14,6 @@ mod tree;
 mod world;
 
 pub use flood::Flood;
-pub use http::find;
+pub use http::{Connection, find};
 pub(crate) use process::Process;
 pub use world::World;
