@@ -33,7 +33,9 @@ use crate::cases::record::Item;
 use crate::cases::{Cases, Grounds, NotAccepted};
 use crate::complaint::case::Case;
 use crate::complaint::command::Refusal;
-use crate::complaint::event::{Decision, ItemId};
+use crate::complaint::event::{Decision, ItemId, Why};
+use crate::complaint::message::Actor;
+use crate::export;
 use crate::id::HsaId;
 use crate::limits;
 use crate::routing::picture::SharedDesk;
@@ -96,6 +98,7 @@ fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
         .route("/cases", get(list))
         .route("/cases/{number}", get(show))
         .route("/cases/{number}/steps", post(step))
+        .route("/cases/{number}/export", post(export))
         .route("/outbox", get(stuck))
         .route("/outbox/{id}", get(item).post(decide))
         .merge(outbox::routes())
@@ -303,6 +306,34 @@ async fn show(
     Ok(Json(json!({
         "case": case, "status": case.status(), "events": events, "outgoing": outgoing,
     })))
+}
+
+/// Who takes a case out, for the access log.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportRequest {
+    by: HsaId,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// The archive of a case, once the access log says who has it.
+async fn export(
+    State(door): State<Door>,
+    Path(number): Path<String>,
+    Json(request): Json<ExportRequest>,
+) -> Result<Response, Trouble> {
+    let case = find(&door, &number).await?;
+    let grounds = (door.controls.grounds)();
+    let by = Actor { hsa_id: request.by, name: request.name, title: None, unit: None };
+    let noted = door.cases.note_reading(&case.id, by, Why::Exports, grounds.generation.clone());
+    noted.await.map_err(|error| Trouble::of_refusal(&error))?;
+    let (cases, lists) = (door.cases.clone(), grounds.codes);
+    let (file, bytes) = blocking(move || export::packed(&cases, &case, &lists)).await?;
+    let content = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
+    let headers =
+        [("content-type", "application/zip".to_owned()), ("content-length", bytes.to_string())];
+    Ok((headers, axum::body::Body::from_stream(content)).into_response())
 }
 
 async fn step(

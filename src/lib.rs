@@ -73,6 +73,7 @@ pub mod routing;
 pub mod cases;
 pub mod delivery;
 pub mod backup;
+pub mod export;
 
 // Settings.
 pub mod config;

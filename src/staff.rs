@@ -14,6 +14,7 @@ mod inbox;
 mod log;
 mod login;
 mod page;
+mod paper;
 mod register;
 mod search;
 mod session;
@@ -138,6 +139,8 @@ fn routes() -> Vec<Route> {
         route("/enhet/{unit}/utdrag", Needs::Unit(Action::ReviewLog), post(log::extract)),
         route("/arende/{number}", case(Action::Read, true), get(case::show)),
         route("/arende/{number}/fil/{record}/{n}", case(Action::Read, true), get(case::file)),
+        route("/arende/{number}/pdf", case(Action::Read, true), get(paper::pdf)),
+        route("/arende/{number}/export", case(Action::Read, true), get(paper::archive)),
         route("/arende/{number}/logg", case(Action::ReviewLog, true), get(log::of_case)),
         route("/arende/{number}/ta", case(Action::Take, false), post(case::take)),
         route(

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// The longest an operator's call takes: a reload of a national routing configuration.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
+/// One file that is as large as a case with all its files can be.
+const FILE_TIME_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// Why a call gave nothing, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -18,6 +21,8 @@ pub enum ClientError {
     /// The gateway said no, and why.
     #[error("{0}")]
     Refused(String),
+    #[error("what the gateway gave cannot be written")]
+    Unwritten(#[source] std::io::Error),
     #[error("the gateway's answer cannot be read")]
     Unreadable(#[source] serde_json::Error),
 }
@@ -57,11 +62,44 @@ pub async fn call_within(
     let status = answer.status();
     let text = answer.text().await.map_err(unreachable)?;
     if !status.is_success() {
-        let why = serde_json::from_str::<Value>(&text).ok();
-        let why = why.as_ref().and_then(|it| it.get("error")).and_then(Value::as_str);
-        return Err(ClientError::Refused(
-            why.map_or_else(|| format!("the gateway answered {status}: {text}"), str::to_owned),
-        ));
+        return Err(refused(status, &text));
     }
     serde_json::from_str(&text).map_err(ClientError::Unreadable)
+}
+
+/// Posts `body` and brings the answer to `into`, a piece at a time; how many bytes.
+///
+/// # Errors
+/// When nobody answers, the gateway refuses, or the file cannot be written.
+pub async fn download(
+    url: &str,
+    path: &str,
+    body: &Value,
+    into: &mut (dyn std::io::Write + Send),
+) -> Result<u64, ClientError> {
+    let unreachable = |error: reqwest::Error| ClientError::NoGateway {
+        url: url.to_owned(),
+        cause: crate::telemetry::Chain(&error).to_string(),
+    };
+    let client = reqwest::Client::builder().no_proxy().timeout(FILE_TIME_MAX);
+    let request = client.build().map_err(unreachable)?.post(format!("{url}{path}"));
+    let request = request.header("content-type", "application/json").body(body.to_string());
+    let mut answer = request.send().await.map_err(unreachable)?;
+    if !answer.status().is_success() {
+        return Err(refused(answer.status(), &answer.text().await.map_err(unreachable)?));
+    }
+    let mut bytes = 0;
+    while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
+        into.write_all(&piece).map_err(ClientError::Unwritten)?;
+        bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+    }
+    into.flush().map_err(ClientError::Unwritten)?;
+    Ok(bytes)
+}
+
+fn refused(status: reqwest::StatusCode, text: &str) -> ClientError {
+    let why = serde_json::from_str::<Value>(text).ok();
+    let why = why.as_ref().and_then(|it| it.get("error")).and_then(Value::as_str);
+    let why = why.map_or_else(|| format!("the gateway answered {status}: {text}"), str::to_owned);
+    ClientError::Refused(why)
 }

@@ -5,7 +5,9 @@
 mod outbox;
 mod show;
 
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -76,6 +78,19 @@ pub(super) enum CasesCommand {
         number: String,
         #[command(flatten)]
         at: At,
+    },
+    /// Take a case out for diarieföring: PDF/A, XML, every file, and what each is, in one archive. Who
+    /// does it stands in the access log.
+    Export {
+        /// The registration number.
+        number: String,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        by: By,
+        /// The archive, as a new file.
+        #[arg(long, value_name = "FILE.zip")]
+        to: PathBuf,
     },
     /// Tell the complainant that the case is being handled.
     Acknowledge {
@@ -203,6 +218,7 @@ impl CasesCommand {
                 let case = at.get(&format!("/cases/{}", path_part(&number)))?;
                 return at.write(&case, show::case, out);
             }
+            Self::Export { number, at, by, to } => return export(&at, &number, by, &to, out),
             Self::Acknowledge { number, at, by, expected, text } => {
                 (at, number, by, StepWords::Acknowledge { text, expected_reply: expected })
             }
@@ -254,6 +270,33 @@ fn list(at: &At, unit: Option<&str>, limit: usize, out: &mut dyn Write) -> Outco
     at.write(&cases, show::cases, out)
 }
 
+fn export(at: &At, number: &str, by: By, to: &Path, out: &mut dyn Write) -> Outcome {
+    let cannot = |error: std::io::Error| {
+        Failed(format!("{} cannot be written: {error}; name a new file", to.display()))
+    };
+    let mut open = OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    let mut file = open.open(to).map_err(cannot)?;
+    let path = format!("/cases/{}/export", path_part(number));
+    let body = json!({ "by": by.hsa_id, "name": by.name });
+    let url = at.url();
+    let got = block_on(client::download(&url, &path, &body, &mut file))?;
+    match got {
+        Ok(bytes) => {
+            file.sync_all().map_err(cannot)?;
+            writeln!(out, "{}: {bytes} bytes", to.display())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            // Half an archive looks like one.
+            drop(std::fs::remove_file(to));
+            Err(Failed(Chain(&error).to_string()))
+        }
+    }
+}
+
 impl GatewayCommand {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
@@ -280,10 +323,14 @@ impl At {
         self.call(path, Some(&body))
     }
 
-    fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+    fn url(&self) -> String {
         let scheme = if self.admin.contains("://") { "" } else { "http://" };
-        let url = format!("{scheme}{}", self.admin.trim_end_matches('/'));
-        block_on(client::call(&url, path, body))?.map_err(|error| Failed(Chain(&error).to_string()))
+        format!("{scheme}{}", self.admin.trim_end_matches('/'))
+    }
+
+    fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        block_on(client::call(&self.url(), path, body))?
+            .map_err(|error| Failed(Chain(&error).to_string()))
     }
 
     fn write(

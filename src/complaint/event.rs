@@ -71,6 +71,8 @@ pub enum Why {
     ReviewsLog,
     /// Has searched, and was shown that the case is there.
     Searches,
+    /// Gives it out for diarieföring, from the command line.
+    Exports,
 }
 
 impl Why {
@@ -83,6 +85,7 @@ impl Why {
             Self::Oversees => "kvalitetsansvarig",
             Self::ReviewsLog => "granskar åtkomstloggen",
             Self::Searches => "såg det i en sökning",
+            Self::Exports => "tog ut ärendet för diarieföring",
         }
     }
 }

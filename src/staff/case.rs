@@ -2,8 +2,6 @@
 
 mod told;
 
-pub(super) use told::origin_text;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -96,6 +94,12 @@ fn actions(visit: &Visit, case: &Case) -> Markup {
         ul.actions {
             @for step in steps {
                 li { a.button href={ "/arende/" (case.number) "/" (step.path()) } { (step.title()) } }
+            }
+        }
+        @if visit.may(Action::Read, case) {
+            p.links {
+                a href={ "/arende/" (case.number) "/pdf" } { "Spara som PDF" } " "
+                a href={ "/arende/" (case.number) "/export" } { "Ta ut för diarieföring" }
             }
         }
         @if visit.may(Action::ReviewLog, case) {

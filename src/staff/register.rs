@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::access::{About, Action, authorise};
-use super::case::origin_text;
 use super::files;
 use super::form::Form;
 use super::gate::Visit;
@@ -30,6 +29,7 @@ use crate::complaint::message::{
     Registration, Relation, ReplyChannel, ReplyWish,
 };
 use crate::complaint::words;
+use crate::export::told::origin_text;
 use crate::limits;
 use crate::rivta::person::{PERSONNUMMER, SAMORDNINGSNUMMER, Verdict, check};
 use crate::tak::{Method, Unit};

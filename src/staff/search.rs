@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use futures_util::future::try_join_all;
 use maud::{Markup, html};
 
 use super::Desk;
@@ -70,10 +71,12 @@ pub(super) async fn find(
         return Ok(to(&format!("/arende/{}", only.number)));
     }
     let generation = visit.routing.table.generation().to_string();
-    for case in &found {
+    // All at once: they come to disk together.
+    let noted = found.iter().map(|case| {
         let by = visit.actor(&case.receiver);
-        desk.cases.note_reading(&case.id, by, Why::Searches, generation.clone()).await?;
-    }
+        desk.cases.note_reading(&case.id, by, Why::Searches, generation.clone())
+    });
+    try_join_all(noted).await?;
     let body = html! {
         (field(&visit))
         @if found.is_empty() {

@@ -16,6 +16,8 @@ const TABLE: &[(&str, &str)] = &[
     ("/enhet/{unit}/utdrag", "---+--"),
     ("/arende/{number}", "++--+-"),
     ("/arende/{number}/fil/{record}/{n}", "++--+-"),
+    ("/arende/{number}/pdf", "++--+-"),
+    ("/arende/{number}/export", "++--+-"),
     ("/arende/{number}/logg", "---+--"),
     ("/arende/{number}/ta", "------"),
     ("/arende/{number}/fordela", "++--++"),

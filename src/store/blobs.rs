@@ -128,6 +128,12 @@ impl Blobs {
         Ok(Self { shared })
     }
 
+    /// Where files lie that are being written; what is left there goes at the next start.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.shared.tmp
+    }
+
     /// Begins a file of at most `limit` bytes.
     pub fn begin(&self, limit: u64) -> Result<BlobWriter, BlobError> {
         let space = rustix::fs::statvfs(&self.shared.tmp).map_err(|error| BlobError::Disk {

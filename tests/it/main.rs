@@ -22,6 +22,7 @@ mod clients;
 mod delivery;
 mod disk;
 mod evidence;
+mod export;
 mod fixtures;
 mod hostile;
 mod life;
