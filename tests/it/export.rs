@@ -44,35 +44,32 @@ fn words(pdf: &[u8], at: &Path) -> Option<String> {
     }
 }
 
-#[test]
-fn a_case_is_taken_out_whole_for_the_registry() {
-    let world = start(World::plan());
+const LETTER: &[u8] = b"%PDF-1.7\nP\xC3\x85HITTAT BREV";
+
+/// A case with a file from the complainant, answered with another; its number, and Anna.
+fn answered(world: &World, scan: &File) -> (String, Browser) {
     let long = "PÅHITTAT ÄRENDE med ord som räcker till flera sidor. ".repeat(300);
     let text = format!("<b>Först</b> & främst 🙂\n\n{long}\nSist.");
-    let scan = File::pdf("../skannat åäö.pdf", 3000, 7);
     let id = "5f1c3a52-61f2-4a44-8f07-000000000051";
-    let message = complaint(VC1, id, &case_id("export-51"), &text, &[scan.clone()]);
+    let message = complaint(VC1, id, &case_id("export-51"), &text, std::slice::from_ref(scan));
     let answer = World::caller("1177").post(world.https, message.as_bytes()).unwrap();
     assert_eq!(answer.outcome(), "OK", "{}", answer.text());
     let number = answer.value("registrationNumber").unwrap();
-    let mut anna = Browser::of(&world, "anna");
+    let mut anna = Browser::of(world, "anna");
     let form = taken(&mut anna, &number);
     let path = format!("/arende/{number}/svar");
-    let letter: &[u8] = b"%PDF-1.7\nP\xC3\x85HITTAT BREV";
-    let preview = anna.upload(&form, &path, REPLY, &[("brev.pdf", letter)]).text();
+    let preview = anna.upload(&form, &path, REPLY, &[("brev.pdf", LETTER)]).text();
     let seal = preview.split("name=\"bilaga\"").nth(1).unwrap();
     let seal = seal.split(">\n").nth(1).unwrap().split("</textarea>").next().unwrap();
     let seen = hidden(&form, &path, "sett").unwrap();
     let mut fields = REPLY.to_vec();
     fields.extend([("bilaga", seal), ("gor", "skicka"), ("sett", &seen)]);
     assert_eq!(anna.post(&preview, &path, &fields).status, 303, "{preview}");
+    (number, anna)
+}
 
-    // On the page, by one who reads the case; others get it as little as the case.
-    let page = anna.page(&format!("/arende/{number}"));
-    assert!(page.contains("Spara som PDF") && page.contains("Ta ut för diarieföring"), "{page}");
-    let got = anna.get(&format!("/arende/{number}/export"));
-    assert_eq!((got.status, got.header("content-type")), (200, Some("application/zip")));
-    let archive = unpacked(&got.body);
+/// What stands in an archive, and that each part of it is what it says.
+fn is_whole(archive: &Archive, number: &str, scan: &File, dir: &Path) {
     let names: Vec<&str> = archive.keys().map(String::as_str).collect();
     assert_eq!(
         names,
@@ -85,7 +82,7 @@ fn a_case_is_taken_out_whole_for_the_registry() {
         ]
     );
     assert!(archive["filer/01-_skannat åäö.pdf"] == scan.content, "byte for byte");
-    assert!(archive["filer/02-brev.pdf"] == letter, "byte for byte");
+    assert!(archive["filer/02-brev.pdf"] == LETTER, "byte for byte");
     let sums = String::from_utf8(archive["innehall.sha256"].clone()).unwrap();
     for (name, content) in archive.iter().filter(|(name, _)| *name != "innehall.sha256") {
         let sum: String = Sha256::digest(content).iter().map(|it| format!("{it:02x}")).collect();
@@ -95,7 +92,7 @@ fn a_case_is_taken_out_whole_for_the_registry() {
     for said in [
         "&lt;b&gt;Först&lt;/b&gt; &amp; främst 🙂",
         "Provet blev liggande.",
-        &number,
+        number,
         "199001012385",
     ] {
         assert!(xml.contains(said), "{said} is not in {xml}");
@@ -104,7 +101,7 @@ fn a_case_is_taken_out_whole_for_the_registry() {
     match Command::new("xmllint")
         .args(["--noout", "--nonet", "--schema"])
         .arg(&schema)
-        .arg(written(&world.dir.join("arende.xml"), &archive["arende.xml"]))
+        .arg(written(&dir.join("arende.xml"), &archive["arende.xml"]))
         .output()
     {
         Ok(done) => {
@@ -115,7 +112,7 @@ fn a_case_is_taken_out_whole_for_the_registry() {
     let pdf = &archive["arende.pdf"];
     let text = String::from_utf8_lossy(pdf);
     assert!(text.contains("pdfaid:part>2<") && text.contains("pdfaid:conformance>B<"), "PDF/A-2b");
-    if let Some(read) = words(pdf, &world.dir.join("arende.pdf")) {
+    if let Some(read) = words(pdf, &dir.join("arende.pdf")) {
         for said in [
             "<b>Först</b> & främst ?",
             "Sist.",
@@ -126,6 +123,20 @@ fn a_case_is_taken_out_whole_for_the_registry() {
             assert!(read.contains(said), "{said} is not in {read}");
         }
     }
+}
+
+#[test]
+fn a_case_is_taken_out_whole_for_the_registry() {
+    let world = start(World::plan());
+    let scan = File::pdf("../skannat åäö.pdf", 3000, 7);
+    let (number, mut anna) = answered(&world, &scan);
+    // On the page, by one who reads the case; others get it as little as the case.
+    let page = anna.page(&format!("/arende/{number}"));
+    assert!(page.contains("Spara som PDF") && page.contains("Ta ut för diarieföring"), "{page}");
+    let got = anna.get(&format!("/arende/{number}/export"));
+    assert_eq!((got.status, got.header("content-type")), (200, Some("application/zip")));
+    let archive = unpacked(&got.body);
+    is_whole(&archive, &number, &scan, &world.dir);
     let alone = anna.get(&format!("/arende/{number}/pdf"));
     assert_eq!((alone.status, alone.header("content-type")), (200, Some("application/pdf")));
     for who in ["bo", "p2", "p4"] {
@@ -147,7 +158,7 @@ fn a_case_is_taken_out_whole_for_the_registry() {
     assert!(log.contains("tog ut ärendet för diarieföring"), "{log}");
 
     // A file that is damaged is not given out as if it were whole.
-    let sha: String = Sha256::digest(letter).iter().map(|it| format!("{it:02x}")).collect();
+    let sha: String = Sha256::digest(LETTER).iter().map(|it| format!("{it:02x}")).collect();
     let file = world.dir.join("store/attachments").join(&sha[..2]).join(&sha);
     std::fs::write(file, b"%PDF-1.7\nP\xC3\x85HITTAT BRED").unwrap();
     assert_eq!(anna.get(&format!("/arende/{number}/export")).status, 503);
