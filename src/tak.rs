@@ -237,6 +237,18 @@ impl Table {
         self.people.get(hsa_id).cloned()
     }
 
+    /// The person with this HSA-id, and those for whom that person stands in on `day`.
+    #[must_use]
+    pub fn on_duty(&self, hsa_id: &HsaId, day: Date) -> Option<Arc<Person>> {
+        let person = self.people.get(hsa_id)?;
+        let away = self.people.values().filter(|it| it.substitute_on(day) == Some(hsa_id));
+        let stands_in_for: BTreeSet<HsaId> = away.map(|it| it.hsa_id.clone()).collect();
+        if stands_in_for.is_empty() {
+            return Some(Arc::clone(person));
+        }
+        Some(Arc::new(Person { stands_in_for, ..Person::clone(person) }))
+    }
+
     /// Every system, callers and called, by HSA-id.
     pub fn systems(&self) -> impl Iterator<Item = &Arc<System>> {
         self.callers.values()

@@ -65,6 +65,8 @@ pub enum Why {
     Distributes,
     /// Handles the case.
     Handles,
+    /// Stands in for the one who handles the case.
+    StandsIn,
     /// Oversees the unit's cases.
     Oversees,
     /// Checks who has read the case.
@@ -82,6 +84,7 @@ impl Why {
         match self {
             Self::Distributes => "fördelar enhetens ärenden",
             Self::Handles => "handlägger ärendet",
+            Self::StandsIn => "ersätter den som handlägger ärendet",
             Self::Oversees => "kvalitetsansvarig",
             Self::ReviewsLog => "granskar åtkomstloggen",
             Self::Searches => "såg det i en sökning",

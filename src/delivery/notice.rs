@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Went;
@@ -76,7 +77,8 @@ impl Delivery {
                 return self.judged(item, &mail.system, Judgement::RetryLater { why }).await;
             }
         };
-        let to = addresses(&self.routing.get().table, &case, &whom);
+        let today = clock::swedish_day(self.cases.now());
+        let to = addresses(&self.routing.get().table, &case, &whom, today);
         if to.is_empty() {
             // Whoever has no address is not told by mail.
             return self.record(item, Outcome::Delivered).await;
@@ -108,8 +110,13 @@ impl Delivery {
 }
 
 /// Where a notice about a case goes, as the configuration says now.
-fn addresses(table: &Table, case: &Case, whom: &Whom) -> Vec<String> {
-    let person = |id: &HsaId| table.person(id).and_then(|it| it.email.clone());
+fn addresses(table: &Table, case: &Case, whom: &Whom, today: Date) -> Vec<String> {
+    let on_duty = |id: &HsaId| {
+        let person = table.person(id)?;
+        let substitute = person.substitute_on(today).and_then(|it| table.person(it));
+        Some(substitute.unwrap_or(person))
+    };
+    let person = |id: &HsaId| on_duty(id).and_then(|it| it.email.clone());
     let mailbox = || table.unit(&case.receiver).and_then(|it| it.mailbox.clone());
     match whom {
         Whom::Mailbox => mailbox().into_iter().collect(),

@@ -118,14 +118,18 @@ pub fn authorise(person: &Person, action: Action, about: About<'_>) -> Result<Wh
     if action == Action::CorrectPlace && !about.committee {
         return Err(Denied::NotCommittee);
     }
-    let own = about.assigned == Some(&person.hsa_id);
+    let own = match about.assigned {
+        Some(it) if *it == person.hsa_id => Some(Why::Handles),
+        Some(it) if person.stands_in_for.contains(it) => Some(Why::StandsIn),
+        Some(_) | None => None,
+    };
     let (by_role, by_case, needs) = allows(action, &roles);
     if let Some(why) = by_role {
-        return Ok(if own { Why::Handles } else { why });
+        return Ok(own.unwrap_or(why));
     }
     match (by_case && roles.contains(&Role::CaseHandler), own) {
-        (true, true) => Ok(Why::Handles),
-        (true, false) => Err(Denied::NotAssigned),
+        (true, Some(why)) => Ok(why),
+        (true, None) => Err(Denied::NotAssigned),
         (false, _) => Err(Denied::Lacks(needs)),
     }
 }

@@ -17,6 +17,7 @@ use super::form::Form;
 use super::login;
 use super::page::{Fault, Trouble};
 use super::session::{self, Session};
+use crate::clock;
 use crate::complaint::case::Case;
 use crate::complaint::event::Destination;
 use crate::complaint::message::{Actor, OrgUnit};
@@ -141,7 +142,9 @@ impl Gate {
         // The login service's word counts in its session, whatever certificate a browser shows.
         let login = session.as_ref().and_then(|session| session.login.as_ref());
         let who = login.or(peer.as_ref().map(|peer| &peer.hsa_id));
-        let person = who.map(|who| routing.table.person(who).ok_or(Trouble::Nobody)).transpose()?;
+        let today = clock::swedish_day(now);
+        let person =
+            who.map(|who| routing.table.on_duty(who, today).ok_or(Trouble::Nobody)).transpose()?;
         let posts = parts.method == Method::POST;
         if posts && !is_own(&parts.headers) {
             return Err(Trouble::Elsewhere);

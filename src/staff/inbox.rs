@@ -123,9 +123,13 @@ pub(super) async fn list(
     let unit = visit.unit()?;
     let all = sees_all(&visit.person, &unit.hsa_id);
     let wanted = Wanted::of(&visit.query);
+    // One's own, or those of somebody whose substitute one is.
+    let other = wanted.handler.clone().flatten();
+    let other = other.filter(|it| visit.person.stands_in_for.contains(it));
+    let whose = other.unwrap_or_else(|| visit.person.hsa_id.clone());
     let shelf = Shelf {
         unit: unit.hsa_id.clone(),
-        handler: (!all).then(|| visit.person.hsa_id.clone()),
+        handler: (!all).then(|| whose.clone()),
         closed: wanted.closed,
     };
     let after = visit.query.some("efter").and_then(from_hex);
@@ -137,7 +141,17 @@ pub(super) async fn list(
         .await?;
     let body = html! {
         p {
-            @if all { (numbers(&counts)) } @else { "Ärenden som är tilldelade dig." }
+            @if all { (numbers(&counts)) }
+            @else if whose == visit.person.hsa_id { "Ärenden som är tilldelade dig." }
+            @else { "Ärenden hos någon som du ersätter." }
+        }
+        @for absent in visit.person.stands_in_for.iter().filter_map(|it| visit.routing.table.person(it)) {
+            p {
+                a href={ (address(&unit.hsa_id)) "?hos=" (encode(absent.hsa_id.as_str())) } {
+                    "Ärenden hos " (absent.name)
+                }
+                ", som du är ersättare för just nu."
+            }
         }
         p.links {
             @if visit.query.one("visa") == "avslutade" {

@@ -62,6 +62,8 @@ fn person(roles: &[Role]) -> Person {
         title: None,
         email: None,
         posts: BTreeMap::from([(id("PAN99"), BTreeSet::from_iter(roles.iter().copied()))]),
+        absences: Vec::new(),
+        stands_in_for: BTreeSet::new(),
         place: Place::default(),
     }
 }
@@ -153,4 +155,20 @@ fn the_place_is_corrected_by_a_committee_alone() {
     assert_eq!(authorise(&anna, Action::CorrectPlace, about), Err(Denied::NotCommittee));
     let committee = About { committee: true, ..about };
     assert!(authorise(&anna, Action::CorrectPlace, committee).is_ok());
+}
+
+#[test]
+fn a_substitute_does_what_the_one_who_is_away_does_and_the_log_says_so() {
+    let unit = id("PAN99");
+    let bo = id("BO");
+    let about = About { assigned: Some(&bo), ..About::unit(&unit) };
+    let mut anna = person(&[Role::CaseHandler]);
+    assert_eq!(authorise(&anna, Action::Reply, about), Err(Denied::NotAssigned));
+    anna.stands_in_for.insert(bo.clone());
+    let why = authorise(&anna, Action::Reply, about);
+    assert_eq!(why, Ok(crate::complaint::event::Why::StandsIn));
+    // Without a role of one's own there, standing in gives nothing.
+    let mut stranger = person(&[Role::LogReviewer]);
+    stranger.stands_in_for.insert(bo.clone());
+    assert!(authorise(&stranger, Action::Read, about).is_err());
 }

@@ -1,13 +1,13 @@
 //! From rows that have been checked to a table that answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::check::live_days;
-use super::draft::person::{PersonDraft, PostDraft};
+use super::draft::person::{AbsenceDraft, PersonDraft, PostDraft};
 use super::draft::{Draft, HandlingDraft, RouteDraft, SystemDraft, TargetDraft, UnitDraft};
 use super::model::{
-    County, Delivery, HandlingPeriod, Method, Person, Platform, System, Unit, WhenUnknown,
+    Absence, County, Delivery, HandlingPeriod, Method, Person, Platform, System, Unit, WhenUnknown,
 };
 use super::rows::{Route, Rows, Target};
 use super::{Generation, Hierarchy, Table};
@@ -151,6 +151,9 @@ fn unit(it: &UnitDraft, systems: &Systems) -> Option<Unit> {
 }
 
 fn person(it: &PersonDraft) -> Option<Person> {
+    let absence = |it: &AbsenceDraft| {
+        Some(Absence { days: it.days?, substitute: it.substitute.as_ref()?.value.clone() })
+    };
     let post = |it: &PostDraft| {
         Some((it.unit.as_ref()?.value.clone(), it.roles.iter().copied().collect()))
     };
@@ -160,6 +163,8 @@ fn person(it: &PersonDraft) -> Option<Person> {
         title: it.title.clone(),
         email: it.email.clone(),
         posts: it.posts.iter().map(post).collect::<Option<_>>()?,
+        absences: it.absences.iter().map(absence).collect::<Option<_>>()?,
+        stands_in_for: BTreeSet::new(),
         place: it.place,
     })
 }

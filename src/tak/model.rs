@@ -269,11 +269,28 @@ pub struct Person {
     pub email: Option<String>,
     /// The roles at each unit. Never at both a patientnämnd and in care.
     pub posts: BTreeMap<HsaId, BTreeSet<Role>>,
+    /// When somebody else handles this person's cases, too.
+    pub absences: Vec<Absence>,
+    /// Those whose cases this person handles beside the own ones; see [`super::Table::on_duty`].
+    pub stands_in_for: BTreeSet<HsaId>,
     /// Where it is configured.
     pub place: Place,
 }
 
+/// `[[person.absence]]`: days on which a substitute (ersättare) handles somebody's cases, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absence {
+    pub days: Days,
+    pub substitute: HsaId,
+}
+
 impl Person {
+    /// Who handles the person's cases, too, on `day`.
+    #[must_use]
+    pub fn substitute_on(&self, day: Date) -> Option<&HsaId> {
+        self.absences.iter().find(|it| it.days.contains(day)).map(|it| &it.substitute)
+    }
+
     /// The roles at a unit.
     #[must_use]
     pub fn roles_at(&self, unit: &HsaId) -> BTreeSet<Role> {

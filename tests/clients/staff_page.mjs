@@ -160,7 +160,16 @@ await tick(bo, bo.locator("input[name=standard]").nth(1));
 await write(bo, "Egen text", "PÅHITTAT DELSVAR i webbläsaren.");
 await send(bo, "partial-reply");
 await look(bo, "case-partial-reply");
+await press(bo, link(bo, "Bekräfta"));
+await look(bo, "acknowledge");
+await press(bo, link(bo, "Avbryt"));
+await press(bo, link(bo, "Avsluta utan skriftligt svar"));
+await look(bo, "close");
+await press(bo, link(bo, "Avbryt"));
 await press(bo, link(bo, "Ställ en fråga"));
+await look(bo, "question");
+await press422(bo, button(bo, "Förhandsgranska"));
+await look(bo, "question-fault");
 await write(bo, "Fråga", "PÅHITTAD FRÅGA: vilken dag?");
 await tick(bo, bo.getByLabel("Anmälaren får bifoga filer"));
 await send(bo, "question");
@@ -176,6 +185,7 @@ await look(bo, "case-supplement");
 writeFileSync(`${pictures}/brev.pdf`, "%PDF-1.7\nPÅHITTAT BREV\n");
 writeFileSync(`${pictures}/falsk.pdf`, "<html>");
 await press(bo, link(bo, "Svara"));
+await look(bo, "answer");
 await write(bo, "Det här har hänt", "PÅHITTAT SVAR med <b>tecken</b> & åäö.");
 await write(bo, "Det här gör vi", "PÅHITTAD ÅTGÄRD.");
 await tick(bo, bo.locator("input[name=problem]").first());
@@ -215,6 +225,12 @@ await look(anna, "not-there");
 const david = await person("p2");
 await david.goto(`${origin}/enhet/SE0000000000-VC1/logg`);
 await look(david, "unit-log");
+const extract = david.getByText("Utdrag åt en patient");
+await reach(david, extract);
+if (keyboard) await david.keyboard.press("Enter"); else await extract.click();
+await write(david, "Personnummer eller annat id", "199001012385");
+await press(david, button(david, "Visa utdrag"));
+await look(david, "extract");
 await david.goto(`${origin}/arende/${number}/logg`);
 await has(david, "Bo Påhittad");
 await look(david, "case-log");
@@ -222,9 +238,29 @@ await david.goto(`${origin}/arende/${number}`);
 await has(david, "Du har inte behörighet");
 await look(david, "denied");
 
-// ---- The standard case: how much it takes to answer, beside the text.
+// ---- The patientnämnd corrects where it happened; the local administrator hands on without reading.
+await until("committee");
+const committee = (await lines.next()).value;
+const filip = await person("p4");
+await look(filip, "committee-inbox");
+await press(filip, link(filip, committee));
+await press(filip, button(filip, "Ta ärendet"));
+await press(filip, link(filip, "Rätta platsen"));
+await look(filip, "correct-place");
+await write(filip, "Enhetens HSA-id", "SE0000000000-VC1");
+await press(filip, button(filip, "Förhandsgranska"));
+await look(filip, "correct-place-preview");
+await press(filip, button(filip, "Spara"));
+await has(filip, "Plats rättad");
+const eva = await person("p3");
 await until("standard");
 const standard = (await lines.next()).value;
+await eva.goto(`${origin}/enhet/SE0000000000-VC1`);
+await press(eva, link(eva, standard));
+await has(eva, "Fördela ärende");
+await look(eva, "hand-on");
+
+// ---- The standard case: how much it takes to answer, beside the text.
 await anna.goto(`${origin}/enhet/SE0000000000-VC1`);
 anna.counted = 0;
 await press(anna, link(anna, standard));
@@ -242,7 +278,14 @@ await look(bo, "case-delivered");
 await has(bo, "i inkorgen ");
 await press(bo, button(bo, "Logga ut"));
 await look(bo, "out");
-for (const page of [anna, bo, david]) {
+// A form that was open when its session ended.
+await anna.goto(`${origin}/enhet/SE0000000000-VC1/nytt`);
+await anna.context().clearCookies();
+const ended = await go(anna, button(anna, "Registrera"));
+if (ended.status() !== 403) throw new Error(`${ended.status()} without a session`);
+await has(anna, "Du har blivit utloggad");
+await look(anna, "ended");
+for (const page of [anna, bo, david, eva, filip]) {
   // Statuses of pages that are meant to be refused are told as errors by the browser.
   for (const it of page.errors.filter((it) => !/status of (403|404|409|422)/.test(it))) said(`error ${it}`);
 }

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::staff::{door, send, start};
-use crate::support::{VC1, World, certs, not_run, program, supplement};
+use crate::support::{Unit, VC1, World, case_id, certs, complaint, not_run, program, supplement};
 
 /// A simulator in a process of its own; ended when dropped.
 struct Simulator {
@@ -133,6 +133,10 @@ fn whole_way(mode: &str) -> Option<Seen> {
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match (word, rest) {
             ("wait", "supplement") => add(&world, &number),
+            ("wait", "committee") => {
+                writeln!(go_on, "go\n{}", to_committee(&world)).unwrap();
+                continue;
+            }
             ("wait", "standard") => {
                 let other = send(&world, 41, "PÅHITTAT standardärende.");
                 writeln!(go_on, "go\n{other}").unwrap();
@@ -152,6 +156,17 @@ fn whole_way(mode: &str) -> Option<Seen> {
     assert!(child.wait().unwrap().success(), "the browser's script failed; see above");
     eprintln!("pictures to look at: {}", pictures.display());
     Some(seen)
+}
+
+/// A case of the patientnämnd's.
+fn to_committee(world: &World) -> String {
+    let committee = Unit { hsa_id: "SE0000000000-PAN99", ..VC1 };
+    let id = "5f1c3a52-61f2-4a44-8f07-000000000043";
+    let text = complaint(committee, id, &case_id("browser-pan"), "Till nämnden.", &[]);
+    let text = text.replace("CARE_PROVIDER", "PATIENT_ADVISORY_COMMITTEE");
+    let answer = World::caller("1177").post(world.https, text.as_bytes()).unwrap();
+    assert_eq!(answer.outcome(), "OK", "{}", answer.text());
+    answer.value("registrationNumber").unwrap()
 }
 
 /// The complainant answers the question.
@@ -198,7 +213,7 @@ fn the_whole_way_by_the_keyboard_alone_and_axe_finds_nothing_on_any_page() {
     let Some(seen) = whole_way("keyboard") else { return };
     let kinds: BTreeSet<&String> = seen.violations.iter().collect();
     assert!(kinds.is_empty(), "{kinds:#?}");
-    assert!(seen.pages >= 20, "{} pages", seen.pages);
+    assert!(seen.pages >= 36, "{} pages", seen.pages);
     is_whole(&seen);
 }
 

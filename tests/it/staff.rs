@@ -498,3 +498,41 @@ fn a_case_told_by_phone_is_registered_handed_out_and_hidden_from_others() {
     assert!(mine.contains(case.trim_start_matches("/arende/")), "{mine}");
     assert!(bo.page(&case).contains("Ringde om väntetiden."));
 }
+
+#[test]
+fn a_substitute_sees_and_answers_what_the_absent_handler_has() {
+    let today = jiff::Zoned::now().date();
+    let (from, to) = (today.yesterday().unwrap(), today.tomorrow().unwrap());
+    let world = World::plan()
+        .set("server", "staff = \"127.0.0.1:0\"")
+        .set("staff", "trust = [\"certs/person-ca.crt\"]")
+        .write();
+    let file = world.dir.join("tak-config/staff.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let absence = format!(
+        "name = \"Anna Påhittad\"\n[[person.absence]]\nfrom = {from}\nto = {to}\n\
+         substitute = \"SE0000000000-BO\"\n"
+    );
+    // Titles stand before tables in TOML.
+    let text = text.replace("name = \"Anna Påhittad\"\ntitle = \"verksamhetschef\"\n", &absence);
+    std::fs::write(&file, text).unwrap();
+    let mut world = world;
+    world.start();
+    let number = send(&world, 9, "Nio.");
+    let path = format!("/arende/{number}/svar");
+    let mut bo = Browser::of(&world, "bo");
+    assert_eq!(bo.get(&path).status, 403, "nobody's yet");
+    let form = taken(&mut Browser::of(&world, "anna"), &number);
+    drop(form);
+    let unit = "/enhet/SE0000000000-VC1";
+    let mine = bo.page(unit);
+    assert!(mine.contains("Ärenden hos Anna Påhittad") && !mine.contains(&number), "{mine}");
+    let hers = bo.page(&format!("{unit}?hos=SE0000000000-ANNA"));
+    assert!(hers.contains(&number), "{hers}");
+    let form = bo.page(&path);
+    let mut fields = REPLY.to_vec();
+    fields.push(("gor", "skicka"));
+    assert_eq!(bo.post(&form, &path, &fields).status, 303);
+    let log = Browser::of(&world, "p2").page(&format!("/arende/{number}/logg"));
+    assert!(log.contains("ersätter den som handlägger ärendet"), "{log}");
+}

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::draft::person::PersonDraft;
 use super::super::draft::{Draft, UnitDraft};
 use super::super::finding::{Findings, Place};
+use super::super::model::Role;
 use super::super::values::nearest;
 use crate::id::HsaId;
 
@@ -13,9 +14,41 @@ pub(super) fn check(draft: &Draft, found: &mut Findings) {
         draft.units.iter().filter_map(|it| Some((&it.hsa_id.as_ref()?.value, it))).collect();
     let committees: BTreeSet<&HsaId> =
         draft.counties.iter().filter_map(|it| Some(&it.committee.as_ref()?.value)).collect();
+    let people: BTreeMap<&HsaId, &PersonDraft> =
+        draft.people.iter().filter_map(|it| Some((&it.hsa_id.as_ref()?.value, it))).collect();
     for person in &draft.people {
         posts(person, &units, found);
         sides(person, &committees, found);
+        absences(person, &people, found);
+    }
+}
+
+/// A substitute is somebody else, and handles cases at every unit where the one who is away does.
+fn absences(person: &PersonDraft, people: &BTreeMap<&HsaId, &PersonDraft>, found: &mut Findings) {
+    let handles = |it: &PersonDraft| -> BTreeSet<HsaId> {
+        let posts = it.posts.iter().filter(|it| it.roles.contains(&Role::CaseHandler));
+        posts.filter_map(|it| Some(it.unit.as_ref()?.value.clone())).collect()
+    };
+    for told in person.absences.iter().filter_map(|it| it.substitute.as_ref()) {
+        let own = person.hsa_id.as_ref().is_some_and(|it| it.value == told.value);
+        let Some(substitute) = people.get(&told.value).filter(|_| !own) else {
+            let known = people.keys().map(|it| it.as_str()).filter(|_| !found.is_full());
+            let hint = match nearest(told.value.as_str(), known).filter(|_| !own) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "name another [[person]]".to_owned(),
+            };
+            let message =
+                format!("{} cannot be the substitute: there is nobody else so", told.value);
+            found.error(told.place, message, hint);
+            continue;
+        };
+        for unit in handles(person).difference(&handles(substitute)) {
+            found.warn(
+                told.place,
+                format!("the substitute handles no cases at unit {unit}"),
+                format!("give {} the role ärendehanterare there, too", told.value),
+            );
+        }
     }
 }
 

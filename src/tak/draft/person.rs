@@ -2,6 +2,7 @@
 
 use super::super::finding::{Findings, Place};
 use super::super::model::Role;
+use super::super::period::Days;
 use super::super::read::{Fields, Told};
 use super::super::values::nearest;
 use super::owned;
@@ -15,6 +16,14 @@ pub(in crate::tak) struct PersonDraft {
     pub(in crate::tak) title: Option<String>,
     pub(in crate::tak) email: Option<String>,
     pub(in crate::tak) posts: Vec<PostDraft>,
+    pub(in crate::tak) absences: Vec<AbsenceDraft>,
+}
+
+#[derive(Debug)]
+pub(in crate::tak) struct AbsenceDraft {
+    /// Absent when they could not be read.
+    pub(in crate::tak) days: Option<Days>,
+    pub(in crate::tak) substitute: Option<Told<HsaId>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +39,7 @@ pub(super) fn all(top: &Fields<'_>, f: &mut Findings) -> Vec<PersonDraft> {
 }
 
 fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
-    fields.only(&["hsa_id", "name", "title", "email", "role"], f);
+    fields.only(&["hsa_id", "name", "title", "email", "role", "absence"], f);
     if !fields.has("role") {
         fields.require("role", f);
     }
@@ -42,7 +51,21 @@ fn person(fields: &Fields<'_>, f: &mut Findings) -> PersonDraft {
         title: owned(fields.text("title", f)).map(|it| it.value),
         email: super::unit::email("email", fields, f),
         posts: posts.iter().map(|it| post(it, f)).collect(),
+        absences: fields
+            .tables("absence", "[[person.absence]]", f)
+            .iter()
+            .map(|it| absence(it, f))
+            .collect(),
     }
+}
+
+fn absence(fields: &Fields<'_>, f: &mut Findings) -> AbsenceDraft {
+    fields.only(&["from", "to", "substitute"], f);
+    // Whoever is away for good is taken out of the file; an absence has an end.
+    fields.require("from", f);
+    fields.require("to", f);
+    let substitute = fields.required_hsa_id("substitute", f);
+    AbsenceDraft { days: fields.days(f), substitute }
 }
 
 fn post(fields: &Fields<'_>, f: &mut Findings) -> PostDraft {

@@ -111,3 +111,29 @@ fn a_person_has_the_roles_of_each_unit_and_none_elsewhere() {
     assert!(person.roles_at(&id("SE0000000000-PAN99")).is_empty());
     assert!(table.person(&id("SE0000000000-P2")).is_none());
 }
+
+#[test]
+fn a_substitute_is_somebody_else_who_handles_cases_at_the_same_units() {
+    let role = "[[person.role]]\nunit = \"SE0000000000-VC1\"\nroles = [\"ärendehanterare\"]\n";
+    let absence = |who: &str| {
+        format!("[[person.absence]]\nfrom = 2026-12-01\nto = 2026-12-31\nsubstitute = ¤\"{who}\"\n")
+    };
+    found(
+        &format!("{HEAD}{role}{}", absence("SE0000000000-P1")),
+        &[(Error, "SE0000000000-P1 cannot be the substitute", "name another")],
+    );
+    let other = "[[person]]\nhsa_id = \"SE0000000000-P2\"\nname = \"Bo Påhittad\"\n\
+                 [[person.role]]\nunit = \"SE0000000000-VC1\"\nroles = [\"granskare\"]\n";
+    found(
+        &format!("{HEAD}{role}{}{other}", absence("SE0000000000-P2")),
+        &[(Warning, "handles no cases at unit SE0000000000-VC1", "give SE0000000000-P2")],
+    );
+    found(
+        &format!("{HEAD}{role}¤¤[[person.absence]]\nsubstitute = ¤\"SE0000000000-P2\"\n{other}"),
+        &[
+            (Error, "no \"from\"", "from"),
+            (Error, "no \"to\"", "to"),
+            (Warning, "handles no cases", "give"),
+        ],
+    );
+}
