@@ -24,7 +24,7 @@ const TIMES: f64 = 10.0;
 
 /// A message that is passed on, and the file of a complaint: so large that a call costs the gateway
 /// more than ten callers who are let go at the door cost the core of the callers.
-const PASSED_BYTES: usize = 512 * 1024;
+const PASSED_BYTES: usize = 1024 * 1024;
 const FILE_BYTES: usize = 64 * 1024;
 
 /// Callers that keep their connections while others come and go.
@@ -41,7 +41,7 @@ pub(crate) fn run() {
     println!("each side on a core of its own: {apart}");
     let caller = World::caller("1177");
     let passed = || Flood::with(world.https, &caller, "/matning", &message());
-    overload("calls of 512 KB, passed on", &world, &[passed(), passed()], time);
+    overload("calls of 1 MB, passed on", &world, &[passed(), passed()], time);
     let kept = || Flood::new(world.https, &caller, FILE_BYTES);
     overload("complaints with a file of 64 KB, stored", &world, &[kept(), kept()], time);
 }
@@ -97,6 +97,9 @@ fn overload(what: &str, world: &World, [flood, inside]: &[Arc<Flood>; 2], time: 
         100.0 * cpu.as_secs_f64() / seconds
     );
     let at = |part: usize| memory[(memory.len() - 1) * part / 6] >> 20;
+    let grown = memory[memory.len() - 1].saturating_sub(memory[0]);
+    let all = over.good.load(Ordering::SeqCst) + steady.good.load(Ordering::SeqCst);
+    println!("  memory that came for each call served: {} bytes", grown / all.max(1));
     let each: Vec<String> = (0..=6).map(|part| at(part).to_string()).collect();
     println!("  memory, MB, from the beginning to the end of it: {}", each.join(" "));
 }
