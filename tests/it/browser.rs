@@ -68,7 +68,7 @@ impl Simulator {
 }
 
 /// Where the browser's libraries are; none where they, or the browser, are not installed.
-fn installed() -> Option<PathBuf> {
+pub fn installed() -> Option<PathBuf> {
     let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let modules = modules.join("ci-node/node_modules");
     let browser = std::env::var_os("CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into());

@@ -177,6 +177,22 @@ fn both(tells: Tells, cards: bool) -> Option<(World, LoginService, SocketAddr)> 
 }
 
 #[test]
+fn a_real_browser_comes_back_from_the_login_service_and_is_inside() {
+    let Some(modules) = crate::browser::installed() else { return };
+    let Some((_world, _service, staff)) = both(Tells::InToken, false) else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/staff_login.mjs");
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("staff-page-login");
+    let done = Command::new("node")
+        .arg(script)
+        .arg(modules)
+        .arg(staff.port().to_string())
+        .arg(pictures)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn somebody_logs_in_without_a_card_and_out() {
     for tells in [Tells::InToken, Tells::AtUserInfo] {
         let Some((world, service, staff)) = both(tells, true) else { return };
