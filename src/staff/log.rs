@@ -55,7 +55,10 @@ pub(super) async fn of_unit(
                 button type="submit" { "Visa utdrag" }
             }
         }
-        (rows(&readings, |reading| numbers.get(&reading.case).cloned()))
+        (rows(&readings, |reading| {
+            let number = numbers.get(&reading.case)?;
+            Some(html! { a href={ "/arende/" (number) "/logg" } { (number) } })
+        }))
         @if let Some(last) = more {
             p { a href={ (inbox::address(&unit.hsa_id)) "/logg?fore=" (last.seq) } { "Äldre" } }
         }
@@ -72,7 +75,7 @@ pub(super) async fn of_case(
     let id = case.id.clone();
     let readings = desk.read(move |cases| cases.readings_of(&id)).await?;
     let number = case.number.to_string();
-    let body = rows(&readings, |_| Some(number.clone()));
+    let body = rows(&readings, |_| Some(html! { (number) }));
     Ok(page(&visit, &format!("Vem har läst ärende {number}"), body))
 }
 
@@ -105,13 +108,13 @@ pub(super) async fn extract(
         @if parts.is_empty() { p { "Personen har inga ärenden hos enheten." } }
         @for (case, readings) in &parts {
             h2 { "Ärende " (case.number) }
-            (rows(readings, |_| Some(case.number.to_string())))
+            (rows(readings, |_| Some(html! { (case.number) })))
         }
     };
     Ok(page(&visit, "Utdrag ur åtkomstloggen", body))
 }
 
-fn rows(readings: &[Reading], number: impl Fn(&Reading) -> Option<String>) -> Markup {
+fn rows(readings: &[Reading], number: impl Fn(&Reading) -> Option<Markup>) -> Markup {
     html! {
         @if readings.is_empty() { p { "Ingen har läst." } } @else {
             table {
