@@ -380,15 +380,9 @@ impl Delivery {
         producer: &dyn Caller,
         system: &System,
     ) -> Went {
-        let until = clock::after(self.cases.now(), system.timeout + LEASE_MARGIN);
-        let item = match self.cases.lease(item.id, until).await {
+        let item = match self.leased(&item, system).await {
             Ok(item) => item,
-            // Somebody has decided about it meanwhile.
-            Err(OutboxError::NotNow { .. } | OutboxError::NoSuch(_)) => return Went::Well,
-            Err(error @ OutboxError::Store(_)) => {
-                tracing::warn!(outgoing.id = %item.id, "not leased: {}", Chain(&error));
-                return Went::Badly;
-            }
+            Err(went) => return went,
         };
         let reader = composed.reader();
         let (trace, begun, start) = (composed.trace().clone(), self.cases.now(), Instant::now());
@@ -401,6 +395,20 @@ impl Delivery {
         match reading.unreachable {
             Some(why) => self.record(&item, Outcome::Unreachable { why }).await,
             None => self.judged(&item, system, judge(&seen, reading.soap)).await,
+        }
+    }
+
+    /// The item, leased for one call to `system`; or what the attempt came to without.
+    async fn leased(&self, item: &Item, system: &System) -> Result<Item, Went> {
+        let until = clock::after(self.cases.now(), system.timeout + LEASE_MARGIN);
+        match self.cases.lease(item.id, until).await {
+            Ok(item) => Ok(item),
+            // Somebody has decided about it meanwhile.
+            Err(OutboxError::NotNow { .. } | OutboxError::NoSuch(_)) => Err(Went::Well),
+            Err(error @ OutboxError::Store(_)) => {
+                tracing::warn!(outgoing.id = %item.id, "not leased: {}", Chain(&error));
+                Err(Went::Badly)
+            }
         }
     }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
+use super::Delivery;
 use super::pace::Went;
-use super::{Delivery, LEASE_MARGIN};
-use crate::cases::outbox::OutboxError;
 use crate::cases::query::QueryError;
 use crate::cases::record::Item;
 use crate::clock;
@@ -86,15 +85,9 @@ impl Delivery {
         if stop.is_cancelled() {
             return Went::Well;
         }
-        let until = clock::after(self.cases.now(), mail.system.timeout + LEASE_MARGIN);
-        let item = match self.cases.lease(item.id, until).await {
+        let item = match self.leased(item, &mail.system).await {
             Ok(item) => item,
-            // Somebody has decided about it meanwhile.
-            Err(OutboxError::NotNow { .. } | OutboxError::NoSuch(_)) => return Went::Well,
-            Err(error @ OutboxError::Store(_)) => {
-                tracing::warn!(outgoing.id = %item.id, "not leased: {}", Chain(&error));
-                return Went::Badly;
-            }
+            Err(went) => return went,
         };
         let notice::Words { subject, text } = notice::words(about, &case.number, &mail.page);
         let id = format!("{}.{}", case.number, item.id);
