@@ -77,6 +77,7 @@ pub enum StartError {
     /// As it says.
     #[error("the mail server ([mail])")]
     Mail(#[source] MailError),
+    /// As it says.
     #[error("the login service ([oidc])")]
     Login(#[source] OidcError),
     #[error("the store")]

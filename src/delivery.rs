@@ -182,10 +182,12 @@ impl Delivery {
             if self.system(id).is_some() {
                 missing.remove(id);
             } else if self.is_owed(id) && missing.insert(id.clone()) {
+                let of =
+                    if id == MAIL { "[mail] of the settings" } else { "the routing configuration" };
                 tracing::error!(
                     system = %id,
-                    "messages are owed to a system that is not in the routing configuration: put \
-                     it back, or discard them with `klagomal outbox discard`"
+                    "messages are owed to what is not in {of}: put it back, or discard them with \
+                     `klagomal outbox discard`"
                 );
             }
         }

@@ -28,6 +28,7 @@ use crate::complaint::case::Case;
 use crate::complaint::codes::CodeLists;
 use crate::complaint::event::{Event, Opened};
 use crate::complaint::message::Attachment;
+use crate::limits;
 use crate::store::blobs::BlobError;
 
 /// Why a case cannot be given out.
@@ -142,11 +143,12 @@ impl Whole {
 /// When something of it cannot be read or written.
 pub fn packed(cases: &Cases, case: &Case, lists: &CodeLists) -> Result<(File, u64), ExportError> {
     let whole = Whole::read(cases, case, lists)?;
-    let mut file = tempfile::tempfile_in(cases.blobs().folder()).map_err(ExportError::Archive)?;
-    whole.archive(cases, lists, &mut file)?;
-    let bytes = file.metadata().map_err(ExportError::Archive)?.len();
-    file.seek(SeekFrom::Start(0)).map_err(ExportError::Archive)?;
-    Ok((file, bytes))
+    let files: u64 = whole.files.iter().map(|it| it.file.bytes).sum();
+    let mut scratch = cases.blobs().scratch(files.saturating_add(limits::EXPORT_WORDS_BYTES))?;
+    whole.archive(cases, lists, &mut scratch.file)?;
+    let bytes = scratch.file.metadata().map_err(ExportError::Archive)?.len();
+    scratch.file.seek(SeekFrom::Start(0)).map_err(ExportError::Archive)?;
+    Ok((scratch.file, bytes))
 }
 
 struct Archive<W: Write + Seek> {

@@ -12,12 +12,10 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 
 use crate::limits;
 use crate::producer::Judgement;
-use crate::telemetry::Chain;
 
 /// How a mail server is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +99,8 @@ impl Mailer {
         };
         let builder: AsyncSmtpTransportBuilder =
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host);
-        let mut builder = builder
-            .port(settings.port)
-            .tls(tls)
-            .hello_name(ClientId::Domain("localhost".to_owned()))
-            .timeout(Some(limits::MAIL_STEP_TIME_MAX));
+        let mut builder =
+            builder.port(settings.port).tls(tls).timeout(Some(limits::MAIL_STEP_TIME_MAX));
         if let Some(user) = &settings.user {
             let password = settings.password_file.as_deref().map(secret).transpose()?;
             let password = password.unwrap_or_default();
@@ -181,20 +176,10 @@ fn tls(settings: &Settings) -> Result<TlsParameters, MailError> {
     for path in &settings.trust {
         let pem =
             fs::read(path).map_err(|source| MailError::File { path: path.clone(), source })?;
-        // The library reads the first certificate of a text only.
-        for one in pem_certificates(&pem) {
-            let certificate = Certificate::from_pem(&one).map_err(MailError::Tls)?;
-            builder = builder.add_root_certificate(certificate);
-        }
+        let all = Certificate::from_pem(&pem).map_err(MailError::Tls)?;
+        builder = builder.add_root_certificate(all);
     }
     builder.build_rustls().map_err(MailError::Tls)
-}
-
-fn pem_certificates(pem: &[u8]) -> Vec<Vec<u8>> {
-    const END: &str = "-----END CERTIFICATE-----";
-    let text = String::from_utf8_lossy(pem);
-    let each = text.split_inclusive(END).filter(|it| it.ends_with(END));
-    each.map(|it| it.as_bytes().to_vec()).collect()
 }
 
 /// What an answer means for sending the mail again. A mail that may have been taken is sent again
@@ -210,9 +195,13 @@ fn judge(error: &lettre::transport::smtp::Error) -> Judgement {
             resend_helps: false,
             why: format!("the mail server answered {code}"),
         },
-        None if error.is_client() || error.is_response() => {
-            Judgement::Unknown { why: format!("the mail server: {error}") }
+        // What cannot be read may name somebody; and the mail may have been taken.
+        None if error.is_response() => {
+            Judgement::Unknown { why: "the mail server's answer cannot be read".to_owned() }
         }
-        None => Judgement::RetryLater { why: format!("the mail server: {}", Chain(error)) },
+        None if error.is_timeout() => {
+            Judgement::Unknown { why: "the mail server did not answer in time".to_owned() }
+        }
+        None => Judgement::RetryLater { why: format!("the mail server: {error}") },
     }
 }

@@ -73,6 +73,8 @@ struct Desk {
     login: Option<LoginService>,
     /// Forms with files, at most [`limits::STAFF_UPLOADS_MAX`] at once.
     uploads: Arc<Semaphore>,
+    /// PDFs and archives, at most [`limits::EXPORTS_MAX`] at once.
+    exports: Arc<Semaphore>,
 }
 
 /// One route: where, what it asks, and what answers.
@@ -93,7 +95,9 @@ impl Staff {
         login: Option<LoginService>,
     ) -> Self {
         let uploads = Arc::new(Semaphore::new(limits::STAFF_UPLOADS_MAX));
-        let desk = Desk { cases, routing, grounds, sessions: Arc::default(), login, uploads };
+        let exports = Arc::new(Semaphore::new(limits::EXPORTS_MAX));
+        let sessions = Arc::default();
+        let desk = Desk { cases, routing, grounds, sessions, login, uploads, exports };
         let mut router = Router::new();
         for Route { path, needs, methods } in routes() {
             let gate = gate::Gate { desk: desk.clone(), needs };

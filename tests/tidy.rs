@@ -21,7 +21,7 @@ mod code;
 
 /// Outside crates, and the parts that may name them. Replacing one is then a change to few files.
 const HOMES: &[(&str, &[&str])] = &[
-    ("aws_lc_rs", &["oidc"]),
+    ("aws_lc_rs", &["oidc", "staff"]),
     ("axum", &["admin", "staff"]),
     ("chrono", &["oidc"]),
     ("clap", &["cli"]),
@@ -55,11 +55,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("time", &["pki"]),
     ("tokio_rustls", &["tls", "listen", "pki", "outbound"]),
     ("tower_service", &["staff"]),
+    ("ttf_parser", &["export"]),
     ("toml", &["tak", "config", "complaint"]),
     ("x509_parser", &["tls", "listen", "pki"]),
     ("xml", &["rivta"]),
     ("yaserde", &["rivta"]),
     ("yaserde_derive", &["rivta"]),
+    ("zip", &["export"]),
 ];
 
 /// Parts that decide and never act.

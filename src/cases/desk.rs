@@ -94,7 +94,8 @@ impl Cases {
         let notify = self.notify;
         self.commit(move |transaction| {
             let Work { case: id, by, seen, form, what } = work;
-            let came = form.map(|form| came_by_form(&own, form, &what, transaction.now()));
+            let about = (&id, &by.hsa_id, &what);
+            let came = form.map(|form| came_by_form(&own, form, about, transaction.now()));
             if let Some((incoming, _)) = &came
                 && let Some(repeated) = repeated(transaction, incoming)?
             {
@@ -342,11 +343,16 @@ impl Cases {
 }
 
 /// What a form of ours did, as a message that is known again.
-fn came_by_form(own: &HsaId, form: Uuid, what: &What, now: Timestamp) -> (Incoming, Envelope) {
+fn came_by_form(
+    own: &HsaId,
+    form: Uuid,
+    (case, by, what): (&Ii, &HsaId, &What),
+    now: Timestamp,
+) -> (Incoming, Envelope) {
     let envelope = by_form(own, form);
     let id = Ii { root: own.to_string(), extension: Some(form.to_string()) };
-    let told = format!("{what:?}");
-    (incoming(&envelope, &id, now, digest(&told)), envelope)
+    let digest = digest(&(case, by, format!("{what:?}")));
+    (incoming(&envelope, &id, now, digest), envelope)
 }
 
 /// A form of ours as a message: sent by this gateway itself.

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Delivery;
 use super::pace::Went;
-use crate::cases::query::QueryError;
 use crate::cases::record::Item;
 use crate::clock;
 use crate::complaint::case::Case;
@@ -71,8 +70,7 @@ impl Delivery {
                 let why = "the case is not there".to_owned();
                 return self.record(item, Outcome::Parked { why }).await;
             }
-            Err(error) => {
-                let why = format!("the case cannot be read: {}", Chain(&error));
+            Err(why) => {
                 return self.judged(item, &mail.system, Judgement::RetryLater { why }).await;
             }
         };
@@ -95,10 +93,13 @@ impl Delivery {
         self.judged(&item, &mail.system, sent).await
     }
 
-    async fn case_of(&self, item: &Item) -> Result<Option<Case>, QueryError> {
+    /// The case; an error says why it cannot be read now.
+    async fn case_of(&self, item: &Item) -> Result<Option<Case>, String> {
         let (cases, id) = (self.cases.clone(), item.case.clone());
-        let read = self.cases.engine().blocking(move || cases.case(&id)).await;
-        read.unwrap_or(Ok(None))
+        match self.cases.engine().blocking(move || cases.case(&id)).await {
+            Some(read) => read.map_err(|it| format!("the case cannot be read: {}", Chain(&it))),
+            None => Err("the thread that reads the case is gone".to_owned()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use krilla::Document;
 use krilla::SerializeSettings;
 use krilla::configure::{Archival, ConfigurationBuilder};
+use krilla::error::KrillaError;
 use krilla::geom::Point;
 use krilla::metadata::{DateTime, Metadata};
 use krilla::page::PageSettings;
@@ -91,7 +92,17 @@ pub(super) fn pdf(whole: &Whole, lists: &CodeLists) -> Result<Vec<u8>, ExportErr
         surface.finish();
         sheet.finish();
     }
-    document.finish().map_err(|error| ExportError::Pdf(format!("{error:?}")))
+    // The library's own words can hold those of the case.
+    document.finish().map_err(|error| match error {
+        KrillaError::Validation(broken) => {
+            failed(&format!("it breaks {} rules of PDF/A-2b", broken.len()))
+        }
+        KrillaError::Font(..)
+        | KrillaError::Limit(_)
+        | KrillaError::DuplicateNamedDestination(_)
+        | KrillaError::DuplicateTagId(..)
+        | KrillaError::UnknownTagId(..) => failed("the library cannot write it"),
+    })
 }
 
 fn date(at: Timestamp) -> DateTime {

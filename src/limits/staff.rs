@@ -44,6 +44,17 @@ pub const STAFF_UPLOAD_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// Forms with files that are read at once; each takes some 300 KB of memory meanwhile.
 pub const STAFF_UPLOADS_MAX: usize = 16;
 
+/// PDFs and archives of cases that are made at once; each holds a case's words in memory.
+pub const EXPORTS_MAX: usize = 4;
+
+/// What the PDF and the XML of a case take on disk beside its files: those of a case of a thousand
+/// messages are about 60 MB.
+pub const EXPORT_WORDS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes that a field of a form counts for beside its name and value, so that empty ones are no way
+/// around the bound.
+pub const FORM_FIELD_BYTES: usize = 64;
+
 /// How old a file is at least when the sweep takes it because no record names it. A form that holds it
 /// is no longer good then, and no message takes so long from its files to its record.
 pub const ORPHAN_AGE_MIN: Duration = Duration::from_secs(24 * 3600);

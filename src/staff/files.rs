@@ -13,7 +13,6 @@ use super::gate::Visit;
 use super::page::{Fault, Trouble};
 use super::session::Session;
 use crate::complaint::message::{Attachment, MediaType};
-use crate::complaint::words;
 use crate::limits;
 use crate::store::blobs::{BlobError, BlobWriter, Blobs, Stored};
 
@@ -23,7 +22,7 @@ pub(super) const CHOSEN: &str = "fil";
 /// The field that holds the seals of files that are on disk.
 const KEPT: &str = "bilaga";
 
-/// What `kind`s a chooser of files offers; what a file really is, its first bytes tell.
+/// What a chooser of files offers; what a file really is, its first bytes tell.
 const OFFERED: &str = ".pdf,.jpg,.jpeg,.png,.gif";
 
 /// Bytes of a file gathered before they are handed to a blocking thread.
@@ -63,20 +62,13 @@ pub(super) async fn read(
         if !session.is_token(path, taking.form.one("intyg")) {
             return Err(Trouble::Ended);
         }
-        if kept.len() >= limits::HANDLER_ATTACHMENTS_MAX {
+        if kept.len() + faults.len() >= limits::HANDLER_ATTACHMENTS_MAX {
             faults.push(too_many(limits::HANDLER_ATTACHMENTS_MAX));
             break;
         }
-        match take(blobs, &mut part).await? {
-            Some(stored) => match fitting(&file, &stored) {
-                Ok(media_type) => kept.push(Kept { stored, media_type, name: file }),
-                Err(text) => faults.push(Fault { field: CHOSEN, text }),
-            },
-            None => {
-                let most = limits::ATTACHMENT_BYTES_MAX / (1024 * 1024);
-                let text = format!("Filen {file} är större än {most} MB.");
-                faults.push(Fault { field: CHOSEN, text });
-            }
+        match take(blobs, &file, &mut part).await? {
+            Ok((stored, media_type)) => kept.push(Kept { stored, media_type, name: file }),
+            Err(text) => faults.push(Fault { field: CHOSEN, text }),
         }
     }
     // A browser shows no answer before it has sent everything.
@@ -97,7 +89,8 @@ struct Taking {
 impl Taking {
     async fn text(&mut self, name: String, part: &mut multer::Field<'_>) -> Result<(), Trouble> {
         let mut value = Vec::new();
-        self.room = self.room.checked_sub(name.len()).ok_or(Trouble::TooLarge)?;
+        let costs = name.len().saturating_add(limits::FORM_FIELD_BYTES);
+        self.room = self.room.checked_sub(costs).ok_or(Trouble::TooLarge)?;
         while let Some(piece) = part.chunk().await.map_err(|it| broken(&it))? {
             self.room = self.room.checked_sub(piece.len()).ok_or(Trouble::TooLarge)?;
             value.extend_from_slice(&piece);
@@ -116,8 +109,12 @@ fn broken(error: &multer::Error) -> Trouble {
     }
 }
 
-/// Brings one file to disk; `None` where it is too large, and nothing of it is kept then.
-async fn take(blobs: &Blobs, part: &mut multer::Field<'_>) -> Result<Option<Stored>, Trouble> {
+/// Brings one file to disk; or what is wrong with it, and nothing of it is kept then.
+async fn take(
+    blobs: &Blobs,
+    name: &str,
+    part: &mut multer::Field<'_>,
+) -> Result<Result<(Stored, MediaType), String>, Trouble> {
     let blobs = blobs.clone();
     let mut writer = blocking(move || blobs.begin(limits::ATTACHMENT_BYTES_MAX)).await?;
     let (mut gathered, mut bytes) = (Vec::new(), 0);
@@ -130,10 +127,10 @@ async fn take(blobs: &Blobs, part: &mut multer::Field<'_>) -> Result<Option<Stor
         }
     }
     let writer = write(writer, gathered).await?;
-    if writer.is_over() {
-        return Ok(None);
+    match fitting(name, &writer) {
+        Ok(kind) => blocking(move || writer.finish()).await.map(|stored| Ok((stored, kind))),
+        Err(text) => Ok(Err(text)),
     }
-    blocking(move || writer.finish()).await.map(Some)
 }
 
 async fn write(mut writer: BlobWriter, pieces: Vec<Bytes>) -> Result<BlobWriter, Trouble> {
@@ -153,7 +150,7 @@ async fn blocking<T: Send + 'static>(
 /// The last part of what a browser calls a file, without what cannot stand in a line.
 fn plain_name(told: &str) -> String {
     let last = told.rsplit(['/', '\\']).next().unwrap_or_default();
-    let fit = |c: &char| words::within(&c.to_string(), 1).is_ok() && !c.is_control();
+    let fit = |c: &char| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
     let name: String = last.chars().filter(fit).collect();
     let name = name.trim();
     // What it ends with tells its kind: a long name is cut at its beginning.
@@ -164,12 +161,16 @@ fn plain_name(told: &str) -> String {
 /// A file's name as it is shown; file systems take 255 bytes, and the contract 500 characters.
 const FILE_NAME_CHARS_MAX: usize = 120;
 
-/// The kind of a file, where it may be sent and is called what it is.
-fn fitting(name: &str, stored: &Stored) -> Result<MediaType, String> {
-    if stored.bytes == 0 {
+/// The kind of a file, where it may be sent and is called what it is; else what is wrong.
+fn fitting(name: &str, file: &BlobWriter) -> Result<MediaType, String> {
+    if file.is_over() {
+        let most = limits::ATTACHMENT_BYTES_MAX / (1024 * 1024);
+        return Err(format!("Filen {name} är större än {most} MB."));
+    }
+    if file.bytes() == 0 {
         return Err(format!("Filen {name} är tom."));
     }
-    let Some(kind) = MediaType::of_magic(&stored.first) else {
+    let Some(kind) = MediaType::of_magic(file.first()) else {
         return Err(format!(
             "Filen {name} är ingen PDF, JPEG, PNG eller GIF, vad den än heter. Spara den som PDF."
         ));

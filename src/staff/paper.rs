@@ -46,7 +46,14 @@ async fn made<T: Send + 'static>(
 ) -> Result<T, Trouble> {
     let (cases, case) = (desk.cases.clone(), visit.case()?.clone());
     let lists = Arc::clone(&visit.routing.codes);
-    match tokio::task::spawn_blocking(move || make(&cases, &case, &lists)).await {
+    let place = Arc::clone(&desk.exports).acquire_owned().await.map_err(|_| Trouble::Internal)?;
+    // The place goes with the work, which goes on when the browser hangs up.
+    let work = move || {
+        let made = make(&cases, &case, &lists);
+        drop(place);
+        made
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(made)) => Ok(made),
         Ok(Err(error)) => Err(Trouble::store(&error)),
         Err(_) => Err(Trouble::Internal),

@@ -128,32 +128,41 @@ impl Blobs {
         Ok(Self { shared })
     }
 
-    /// Where files lie that are being written; what is left there goes at the next start.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.shared.tmp
+    /// A file without a name for `bytes` bytes that are put together to be given out. It goes with
+    /// its last reader.
+    pub fn scratch(&self, bytes: u64) -> Result<Scratch, BlobError> {
+        let room = self.room(bytes)?;
+        let file = tempfile::tempfile_in(&self.shared.tmp);
+        Ok(Scratch { file: file.map_err(BlobError::disk("beginning a file"))?, _room: room })
     }
 
-    /// Begins a file of at most `limit` bytes.
-    pub fn begin(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+    /// Keeps room for `bytes` bytes, where they leave enough free.
+    fn room(&self, bytes: u64) -> Result<Room, BlobError> {
         let space = rustix::fs::statvfs(&self.shared.tmp).map_err(|error| BlobError::Disk {
             doing: "asking for free space",
             source: error.into(),
         })?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
-        let promised = self.shared.writing.load(Ordering::Relaxed).saturating_add(limit);
+        let promised = self.shared.writing.load(Ordering::Relaxed).saturating_add(bytes);
         if free < self.shared.free_bytes_min.saturating_add(promised) {
             return Err(BlobError::NoSpace { free });
         }
+        self.shared.writing.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Room { folder: Arc::clone(&self.shared), bytes })
+    }
+
+    /// Begins a file of at most `limit` bytes.
+    pub fn begin(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+        let room = self.room(limit)?;
         let path = self.shared.tmp.join(Uuid::new_v4().simple().to_string());
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&path)
             .map_err(BlobError::disk("beginning a file"))?;
-        self.shared.writing.fetch_add(limit, Ordering::Relaxed);
         Ok(BlobWriter {
             folder: Arc::clone(&self.shared),
+            _room: room,
             path: Some(path),
             file,
             hash: Sha256::new(),
@@ -240,10 +249,32 @@ impl Folder {
     }
 }
 
+/// Bytes of the disk that are spoken for; given back when it is dropped.
+#[derive(Debug)]
+struct Room {
+    folder: Arc<Folder>,
+    bytes: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.folder.writing.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A file without a name, and the room that is kept for it while it is written.
+#[derive(Debug)]
+pub struct Scratch {
+    /// To write to; whoever takes it out gives the room back, which the file itself takes by then.
+    pub file: File,
+    _room: Room,
+}
+
 /// A file on its way to disk. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
 pub struct BlobWriter {
     folder: Arc<Folder>,
+    _room: Room,
     path: Option<PathBuf>,
     file: File,
     hash: Sha256,
@@ -273,6 +304,12 @@ impl BlobWriter {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Its first [`FIRST_BYTES`] bytes, or all that came so far.
+    #[must_use]
+    pub fn first(&self) -> &[u8] {
+        &self.first
     }
 
     /// Bytes taken so far.
@@ -325,7 +362,6 @@ impl BlobWriter {
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
-        self.folder.writing.fetch_sub(self.limit, Ordering::Relaxed);
         if let Some(path) = self.path.take()
             && let Err(error) = fs::remove_file(&path)
         {

@@ -5,6 +5,8 @@ MODE: starttls (with a login), tls, or plain. Each CODE answers one mail ("451",
 the text was taken); after them every mail is taken.
 """
 import asyncio
+import email
+import email.policy
 import json
 import ssl
 import sys
@@ -23,8 +25,13 @@ class Handler:
     async def handle_DATA(self, server, session, envelope):
         answer = answers.pop(0) if answers else "250"
         text = envelope.content.decode("utf-8", "replace")
+        # As its reader sees it: what is encoded is not hidden from the test.
+        read = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        heads = {name.lower(): str(value) for name, value in read.items()}
+        body = read.get_content()
         tls = session.ssl is not None
-        mail = {"to": envelope.rcpt_tos, "from": envelope.mail_from, "text": text, "tls": tls}
+        mail = {"to": envelope.rcpt_tos, "from": envelope.mail_from, "text": text, "tls": tls,
+                "heads": heads, "body": body}
         say(json.dumps({**mail, "answer": answer, "login": bool(session.authenticated)}))
         if answer == "drop":
             server.transport.abort()

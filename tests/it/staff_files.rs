@@ -54,10 +54,7 @@ fn files_go_with_the_answer_through_preview_and_change_to_the_case_and_the_lette
     fields.push(("gor", "andra"));
     let again = anna.post(&preview, &path, &fields).text();
     assert_eq!(seals(&again), kept, "{again}");
-    assert_eq!(
-        again.matches("name=\"bilaga\"").count(),
-        again.matches("\" checked>").count().min(2)
-    );
+    assert_eq!(again.matches("\" checked><label for=\"bilaga-").count(), 2, "both are ticked");
     let seen = hidden(&again, &path, "sett").unwrap();
     let mut fields = REPLY.to_vec();
     fields.extend([("bilaga", kept[0].as_str()), ("gor", "skicka"), ("sett", &seen)]);
@@ -105,6 +102,15 @@ fn a_file_that_lies_about_its_kind_is_refused_and_nothing_else_is_lost() {
         assert!(text.contains("Provet blev liggande"), "the text is there: {text}");
         assert!(text.contains("rätt.pdf (1 kB)"), "the good file is there: {text}");
     }
+    // What was refused is not kept: the good file, and nine of those that were one too many with it.
+    assert_eq!(on_disk(&world), 10);
+    // However many bad ones there are, the answer has an end; and so have fields that say nothing.
+    let bad: Vec<(&str, &[u8])> = vec![("brev.pdf", html); 400];
+    let answer = anna.upload(&form, &path, REPLY, &bad).text();
+    assert!(answer.contains("Högst 10 filer får bifogas."), "{answer}");
+    assert_eq!(answer.matches("<li><a href=\"#fil\">").count(), 11, "{answer}");
+    let nothing = vec![("", ""); 20_000];
+    assert_eq!(anna.upload(&form, &path, &nothing, &[]).status, 413);
     // Markup in a name is text, and a path is none.
     let evil = "../../<img src=x onerror=alert(1)>.pdf";
     let text = anna.upload(&form, &path, REPLY, &[(evil, html)]).text();
@@ -120,7 +126,8 @@ fn a_file_is_taken_with_a_token_only_and_known_again_by_its_own_form_only() {
     let world = start(World::plan());
     let (one, two) = (send(&world, 23, "Ett."), send(&world, 24, "Två."));
     let mut anna = Browser::of(&world, "anna");
-    let (first, second) = (taken(&mut anna, &one), taken(&mut anna, &two));
+    taken(&mut anna, &one);
+    taken(&mut anna, &two);
     let (path, other) = (format!("/arende/{one}/svar"), format!("/arende/{two}/svar"));
     let file = pdf(2000, 4);
     let files: &[(&str, &[u8])] = &[("brev.pdf", &file)];
@@ -132,16 +139,10 @@ fn a_file_is_taken_with_a_token_only_and_known_again_by_its_own_form_only() {
     let page = anna.page(&format!("/arende/{one}"));
     let elsewhere = anna.upload(&page, &note, &[("text", "hej")], files);
     assert_eq!(elsewhere.status, 415, "a note takes no files: {}", elsewhere.text());
-    let first = {
-        drop(first);
-        anna.page(&path)
-    };
+    let first = anna.page(&path);
     let preview = anna.upload(&first, &path, REPLY, files).text();
     let seal = seals(&preview).remove(0);
-    let second = {
-        drop(second);
-        anna.page(&other)
-    };
+    let second = anna.page(&other);
     let sha = seal.split(' ').nth(1).unwrap();
     let made_up = format!("{} {sha} 2000 application/pdf brev.pdf", "0".repeat(64));
     for (why, forged) in [("of another form", &seal), ("made up", &made_up)] {

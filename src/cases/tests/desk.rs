@@ -7,6 +7,7 @@ use crate::complaint::case::Status;
 use crate::complaint::event::{Act, Assignee, Why};
 use crate::complaint::message::{FromHandler, Question};
 use crate::store::journal::memory::Fault;
+use uuid::Uuid;
 
 fn by(suffix: &str) -> Actor {
     Actor {
@@ -56,10 +57,10 @@ async fn two_who_answer_the_same_case_are_told_apart() {
     begin(&cases, &case, store("VC1")).await;
     let seen = cases.case(&case).unwrap().unwrap().events;
     let answer = |who: &str, id: &str| Work {
-        form: None,
         case: case.clone(),
         by: by(who),
         seen: Some(seen),
+        form: None,
         what: question(id),
     };
     cases.note_reading(&case, by("BO"), Why::Handles, "g".to_owned()).await.unwrap();
@@ -223,4 +224,32 @@ async fn a_deadline_is_told_near_and_again_when_it_has_passed_and_each_once() {
     let (cases, _) = bench.try_open(&Arc::default()).unwrap();
     let due = cases.telling_staff().to_remind(&hsa("VC1"), &terms, None).unwrap();
     assert!(due.cases.is_empty());
+}
+
+#[tokio::test]
+async fn a_form_is_kept_once_and_is_good_for_one_case_one_person_and_one_text() {
+    let bench = Bench::new();
+    let cases = bench.open();
+    let (one, two) = (ii("k", "one"), ii("k", "two"));
+    begin(&cases, &one, store("VC1")).await;
+    begin(&cases, &two, store("VC1")).await;
+    let form = Some(Uuid::from_u128(7));
+    let note = |case: &Ii, who: &str, text: &str| Work {
+        case: case.clone(),
+        by: by(who),
+        seen: None,
+        form,
+        what: What::Act(Act::Noted { text: text.to_owned() }),
+    };
+    let first = cases.work(note(&one, "ANNA", "PÅHITTAT"), grounds(None)).await.unwrap();
+    let again = cases.work(note(&one, "ANNA", "PÅHITTAT"), grounds(None)).await.unwrap();
+    assert!(!first.repeated && again.repeated);
+    for (case, who, text) in
+        [(&two, "ANNA", "PÅHITTAT"), (&one, "BO", "PÅHITTAT"), (&one, "ANNA", "ANNAT")]
+    {
+        let other = cases.work(note(case, who, text), grounds(None)).await;
+        assert!(matches!(other, Err(NotAccepted::Reused)), "{other:?}");
+    }
+    assert_eq!(cases.case(&one).unwrap().unwrap().events, 2);
+    assert_eq!(cases.case(&two).unwrap().unwrap().events, 1);
 }

@@ -123,3 +123,21 @@ fn a_file_that_is_used_again_is_young_again() {
     kept(&blobs, b"again");
     assert!(fs::metadata(&path).unwrap().modified().unwrap() > old + Duration::from_secs(3600));
 }
+
+#[test]
+fn what_is_given_out_takes_no_room_that_cases_need_and_leaves_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Blobs::keeping_free(dir.path(), u64::MAX).unwrap();
+    assert!(matches!(full.scratch(1), Err(BlobError::NoSpace { .. })));
+    let blobs = Blobs::keeping_free(dir.path(), 1).unwrap();
+    let writing = || blobs.shared.writing.load(Ordering::Relaxed);
+    let mut scratch = blobs.scratch(1000).unwrap();
+    scratch.file.write_all(b"given out").unwrap();
+    assert_eq!(writing(), 1000);
+    assert_eq!(fs::read_dir(&blobs.shared.tmp).unwrap().count(), 0);
+    drop(scratch);
+    let writer = blobs.begin(500).unwrap();
+    assert_eq!(writing(), 500);
+    drop(writer);
+    assert_eq!(writing(), 0);
+}

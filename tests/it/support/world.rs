@@ -293,7 +293,10 @@ impl World {
             match line.strip_prefix(door) {
                 Some(address) => addresses.push(address.trim().parse().unwrap()),
                 None => {
-                    return Err(child.wait().unwrap());
+                    let status = child.wait().unwrap();
+                    // Its last words are read when its pipe has ended, not when it has.
+                    self.readers.pop().unwrap().join().unwrap();
+                    return Err(status);
                 }
             }
         }
