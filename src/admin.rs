@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod outbox;
+pub mod removal;
 mod routing;
 pub mod steps;
 
@@ -39,6 +40,7 @@ use crate::export;
 use crate::id::HsaId;
 use crate::limits;
 use crate::routing::picture::SharedDesk;
+use crate::store::blobs;
 use crate::telemetry::Chain;
 use steps::StepRequest;
 
@@ -102,6 +104,7 @@ fn routes(cases: Cases, controls: Controls, call_time: Duration) -> Router {
         .route("/outbox", get(stuck))
         .route("/outbox/{id}", get(item).post(decide))
         .merge(outbox::routes())
+        .merge(removal::routes())
         .merge(routing::routes())
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request, next| in_time(call_time, request, next)))
@@ -330,7 +333,7 @@ async fn export(
     noted.await.map_err(|error| Trouble::of_refusal(&error))?;
     let (cases, lists) = (door.cases.clone(), grounds.codes);
     let (file, bytes) = blocking(move || export::packed(&cases, &case, &lists)).await?;
-    let content = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
+    let content = blobs::chunks(file);
     let headers =
         [("content-type", "application/zip".to_owned()), ("content-length", bytes.to_string())];
     Ok((headers, axum::body::Body::from_stream(content)).into_response())

@@ -14,6 +14,7 @@ mod notices;
 mod silence;
 mod sockets;
 mod status;
+mod stored;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,14 +26,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use uuid::Uuid;
 
 use crate::admin::{self, Controls};
 use crate::backup::BackupError;
 use crate::backup::make::{self, Made, Wanted};
 use crate::backup::restore::{self, FirstStartError};
 use crate::cases::Cases;
-use crate::cases::fold::CaseFold;
+use crate::cases::remove::RemoveError;
 use crate::clock::Clock;
 use crate::config::{Config, HsaIdAttribute, Tls};
 use crate::delivery::Delivery;
@@ -47,8 +47,8 @@ use crate::routing::picture::SharedDesk;
 use crate::routing::{Content, Current, RoutingError};
 use crate::spans::{Spans, SpansError};
 use crate::staff::Staff;
-use crate::store::blobs::{BlobError, Blobs};
-use crate::store::engine::{Engine, Settings as StoreSettings, StoreError};
+use crate::store::blobs::BlobError;
+use crate::store::engine::StoreError;
 use crate::tak::{Finding, Severity};
 use crate::telemetry::Chain;
 use crate::telemetry::metrics::Metrics;
@@ -84,6 +84,9 @@ pub enum StartError {
     Store(#[source] StoreError),
     #[error("the attachments")]
     Blobs(#[source] BlobError),
+    /// A removal of cases that was cut off cannot be finished.
+    #[error("finishing the removal of cases")]
+    Removals(#[source] RemoveError),
     #[error("the first start of a restored store")]
     Restored(#[source] FirstStartError),
     #[error("[public] wsdl_folder")]
@@ -208,7 +211,7 @@ pub fn prepare(
 impl Prepared {
     /// Opens the store and the doors.
     pub async fn start(self) -> Result<Running, StartError> {
-        let cases = open_store(&self.config, &self.routing, &self.clock)?;
+        let cases = stored::open(&self.config, &self.routing, &self.clock)?;
         let server = self.config.server.clone();
         let (parts, asked) = self.on(cases).await?;
         let sockets = Sockets::open(&server, Vec::new()).await.map_err(StartError::Bind)?;
@@ -407,25 +410,6 @@ fn attribute(from: &Tls) -> tls::Attribute {
     }
 }
 
-fn open_store(
-    config: &Config,
-    routing: &Current,
-    clock: &Arc<dyn Clock>,
-) -> Result<Cases, StartError> {
-    let mut settings = StoreSettings::new(&config.store.dir);
-    settings.free_bytes_min = config.store.min_free_bytes;
-    // What was found is told by the engine itself.
-    let (engine, _) =
-        Engine::open(&settings, CaseFold, Arc::clone(clock)).map_err(StartError::Store)?;
-    let attachments = config.store.dir.join("attachments");
-    let blobs = Blobs::keeping_free(&attachments, config.store.min_free_bytes)
-        .map_err(StartError::Blobs)?;
-    let own = routing.get().table.platform().hsa_id.clone();
-    let instance = Uuid::new_v4().to_string();
-    let cases = Cases::new(engine, blobs, Arc::clone(clock), own, instance);
-    Ok(if config.mail.is_some() { cases.telling_staff() } else { cases })
-}
-
 fn tell_findings(findings: &[Finding]) {
     for it in findings {
         let place = format!("{}:{}:{}", it.file, it.line, it.column);
@@ -532,6 +516,7 @@ fn back_up(parts: &Parts, stop: &CancellationToken, wanted: &Wanted) -> Result<M
         &make::Source {
             store: &parts.config.store.dir,
             reader: &parts.cases.engine().reader(),
+            keys: parts.cases.keys(),
             routing: parts.routing.folder(),
             generation: &generation,
             now: parts.clock.now(),

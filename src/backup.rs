@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::cases::record::RecordError;
 use crate::store::journal::JournalError;
+use crate::store::keys::KeyError;
 
 /// Why a copy cannot be made, checked or taken back into use.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,9 @@ pub enum BackupError {
         /// Bytes that must be.
         needed: u64,
     },
+    /// The keys of the store cannot be copied or looked at.
+    #[error("the keys of the store")]
+    Keys(#[source] KeyError),
     /// The gateway is being stopped.
     #[error("it was cut off, as the gateway stops; nothing is left of it")]
     Stopped,

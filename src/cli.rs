@@ -4,6 +4,7 @@ mod admin_door;
 mod backup;
 mod certs;
 mod demo;
+mod keys;
 mod send;
 mod serve;
 mod simulate;
@@ -51,6 +52,9 @@ enum Command {
     Backup(backup::Backup),
     /// Make a store of a backup, in a folder of its own.
     Restore(backup::Restore),
+    /// Make a master key, or put a store under another one.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Make test certificates, or take one back.
     #[command(subcommand)]
     Certs(certs::Certs),
@@ -104,6 +108,7 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Audit(audit) => audit.run(out),
         Command::Backup(backup) => backup.run(out),
         Command::Restore(restore) => restore.run(out),
+        Command::Keys(keys) => keys.run(out),
         Command::Certs(certs) => certs.run(out),
         Command::Simulate(simulate) => simulate.run(out),
         Command::Send(send) => send.run(out),

@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::limits;
 use crate::mail;
 use crate::oidc;
+use crate::store::keys::master;
 use crate::tak::Rate;
 use crate::telemetry;
 use document::{Document, Section};
@@ -128,6 +129,8 @@ pub struct Store {
     pub dir: PathBuf,
     /// Free bytes on its disk under which nothing more is taken in.
     pub min_free_bytes: u64,
+    /// Where the key comes from that what is kept is sealed under. `None`: it lies in the clear.
+    pub master_key: Option<master::Source>,
 }
 
 /// Routing.
@@ -457,6 +460,22 @@ fn store(section: &mut Section<'_, '_>) -> Store {
             limits::STORE_FREE_BYTES_MIN,
             0..=TEBIBYTE,
         ),
+        master_key: master_key(section),
+    }
+}
+
+fn master_key(section: &mut Section<'_, '_>) -> Option<master::Source> {
+    let file = section.optional_path("master_key_file");
+    let command = section.texts("master_key_command", &[]);
+    match (file, command.is_empty()) {
+        (Some(file), true) => Some(master::Source::File(file)),
+        (None, true) => None,
+        (None, false) => Some(master::Source::Command(command)),
+        (Some(_), false) => {
+            let text = "`master_key_file` is set, too; name one of them".to_owned();
+            section.fault("master_key_command", text);
+            None
+        }
     }
 }
 

@@ -133,6 +133,10 @@ impl Demo {
             "Alla svar kom INTE fram till 1177 Inkorg."
         };
         writeln!(out, "\n{verdict}")?;
+        writeln!(
+            out,
+            "Lagret är inte krypterat: det här är en demonstration med påhittade ärenden."
+        )?;
         Ok(seen)
     }
 
@@ -162,10 +166,6 @@ impl Demo {
             out,
             "  ärendena            klagomal cases list --admin http://{}",
             self.gateway.admin
-        )?;
-        writeln!(
-            out,
-            "Lagret är inte krypterat: det här är en demonstration med påhittade ärenden."
         )?;
         Ok(())
     }

@@ -13,7 +13,6 @@ mod xml;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use jiff::Timestamp;
@@ -29,7 +28,8 @@ use crate::complaint::codes::CodeLists;
 use crate::complaint::event::{Event, Opened};
 use crate::complaint::message::Attachment;
 use crate::limits;
-use crate::store::blobs::BlobError;
+use crate::store::blobs::{BlobError, Scratch};
+use crate::store::keys::SealedFile;
 
 /// Why a case cannot be given out.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,7 @@ struct Filed {
     seq: u64,
     path: String,
     file: Attachment,
+    sealed: Option<SealedFile>,
 }
 
 impl Whole {
@@ -87,7 +88,8 @@ impl Whole {
             let record: Record = record.map_err(|_| ExportError::Damaged { seq })?;
             for file in record.attachments() {
                 let path = format!("filer/{:02}-{}", files.len() + 1, plain(&file.file_name));
-                files.push(Filed { seq, path, file: file.clone() });
+                let sealed = record.sealed_file(&file.sha256).cloned();
+                files.push(Filed { seq, path, file: file.clone(), sealed });
             }
             if let Some((title, text)) = told::words(lists, case, &record) {
                 events.push(Told { seq, at: record.at, title, text });
@@ -125,8 +127,8 @@ impl Whole {
         let mut archive = Archive { zip: ZipWriter::new(into), sums: BTreeMap::new() };
         archive.add("arende.pdf", self.pdf(lists)?.as_slice())?;
         archive.add("arende.xml", self.xml(lists)?.as_slice())?;
-        for Filed { path, file, .. } in &self.files {
-            let (content, _) = cases.blobs().open(&file.sha256)?;
+        for Filed { path, file, sealed, .. } in &self.files {
+            let (content, _) = cases.blobs().content(&file.sha256, sealed.as_ref())?;
             let sum = archive.add(path, content)?;
             if sum != file.sha256 {
                 return Err(BlobError::Damaged { sha256: file.sha256.clone() }.into());
@@ -141,14 +143,18 @@ impl Whole {
 ///
 /// # Errors
 /// When something of it cannot be read or written.
-pub fn packed(cases: &Cases, case: &Case, lists: &CodeLists) -> Result<(File, u64), ExportError> {
+pub fn packed(
+    cases: &Cases,
+    case: &Case,
+    lists: &CodeLists,
+) -> Result<(Scratch, u64), ExportError> {
     let whole = Whole::read(cases, case, lists)?;
     let files: u64 = whole.files.iter().map(|it| it.file.bytes).sum();
     let mut scratch = cases.blobs().scratch(files.saturating_add(limits::EXPORT_WORDS_BYTES))?;
-    whole.archive(cases, lists, &mut scratch.file)?;
-    let bytes = scratch.file.metadata().map_err(ExportError::Archive)?.len();
-    scratch.file.seek(SeekFrom::Start(0)).map_err(ExportError::Archive)?;
-    Ok((scratch.file, bytes))
+    whole.archive(cases, lists, &mut scratch)?;
+    let bytes = scratch.seek(SeekFrom::End(0)).map_err(ExportError::Archive)?;
+    scratch.seek(SeekFrom::Start(0)).map_err(ExportError::Archive)?;
+    Ok((scratch, bytes))
 }
 
 struct Archive<W: Write + Seek> {

@@ -556,3 +556,26 @@ pub const SPANS_STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Consumers whose calls are paced each by itself; those beyond share one pace.
 pub const CONSUMERS_PACED_MAX: usize = 10_000;
+
+/// Keys made at once, before they are needed: one sync of the disk for a thousand cases, and 64 KB.
+pub const KEYS_AHEAD: u64 = 1024;
+
+/// Files on disk that wait for a record to name them. Each costs about 300 bytes of memory, and the
+/// messages being read at once have at most some thousands.
+pub const FRESH_FILES_MAX: usize = 20_000;
+
+/// How long the command that prints the master key may take: a key service answers within seconds.
+pub const MASTER_KEY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What is read of a master key's file or command; a key is 64 characters.
+pub const MASTER_KEY_TEXT_BYTES_MAX: u64 = 1024;
+
+/// Cases that one command removes: some minutes of work; the command is given again for more.
+pub const REMOVE_CASES_MAX: usize = 10_000;
+
+/// Cases removed in one call: each waits some ten milliseconds for the disk, and a call ends within
+/// [`ADMIN_CALL_TIME_MAX`] on a slow one, too.
+pub const REMOVE_BATCH_MAX: usize = 50;
+
+/// Removed cases in one list: about 200 bytes each.
+pub const REMOVE_LISTED_MAX: usize = 100_000;

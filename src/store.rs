@@ -3,4 +3,5 @@
 pub mod blobs;
 pub mod engine;
 pub mod journal;
+pub mod keys;
 pub mod views;

@@ -21,7 +21,7 @@ mod code;
 
 /// Outside crates, and the parts that may name them. Replacing one is then a change to few files.
 const HOMES: &[(&str, &[&str])] = &[
-    ("aws_lc_rs", &["oidc", "staff"]),
+    ("aws_lc_rs", &["oidc", "staff", "store"]),
     ("axum", &["admin", "staff"]),
     ("chrono", &["oidc"]),
     ("clap", &["cli"]),

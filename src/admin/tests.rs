@@ -65,7 +65,8 @@ async fn open() -> Open {
     let clock = Arc::new(SystemClock);
     let (disk, table) = (Arc::new(MemoryDisk::default()), Arc::new(MemoryTable::default()));
     let settings = Settings { free_bytes_min: 1, ..Settings::new("") };
-    let opened = Engine::open_on(&settings, disk, table, "boot", CaseFold, clock.clone());
+    let opened =
+        Engine::open_on(&settings, disk, table, "boot", CaseFold::default(), clock.clone());
     let blobs = Blobs::new(&dir.path().join("attachments")).unwrap();
     let own = HsaId::parse("SE0000000000-GATEWAY").unwrap();
     let portal = HsaId::parse("SE0000000000-1177").unwrap();

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::handover::{Successor, Waiting};
-use super::{Parts, Running, StartError, desk, open_store, run};
+use super::{Parts, Running, StartError, desk, run, stored};
 use crate::cases::Cases;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -79,12 +79,12 @@ pub(super) async fn open_store_soon(
     clock: &Arc<dyn Clock>,
 ) -> Result<Cases, StartError> {
     for _ in 1..TRIES {
-        match open_store(config, routing, clock) {
+        match stored::open(config, routing, clock) {
             Err(StartError::Store(StoreError::InUse { .. })) => sleep(TRY_AGAIN).await,
             other => return other,
         }
     }
-    open_store(config, routing, clock)
+    stored::open(config, routing, clock)
 }
 
 impl Running {

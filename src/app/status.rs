@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Parts;
+use crate::store::keys::Keys;
 use crate::tls::{Expiry, Part};
 
 /// Why nothing can be accepted; empty when it can.
@@ -45,6 +46,8 @@ pub(super) fn status(parts: &Parts) -> Value {
             "batches": health.batches,
             "jobs": health.jobs,
             "damage": health.damage,
+            "sealed": parts.cases.keys().is_some(),
+            "masterKey": parts.cases.keys().map(Keys::master_check),
         },
         "routing": {
             "folder": parts.routing.folder(),

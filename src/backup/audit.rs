@@ -13,14 +13,15 @@ use serde::Serialize;
 
 use super::manifest::Head;
 use super::{BackupError, tree};
-use crate::cases::record::{Payload, Record, RecordError};
-use crate::complaint::event::{Act, Debt, Event};
+use crate::cases::record::{Payload, RecordError, StoreEvent};
+use crate::cases::sealed::Head as RecordHead;
 use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::limits;
 use crate::store::journal::check::{Sight, check};
 use crate::store::journal::disk::FolderDisk;
 use crate::store::journal::{Damage, DamageKind, Position, segment_name};
+use crate::store::keys;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -146,6 +147,8 @@ pub fn verify(dir: &Path, expect: Option<&Head>, in_use: bool) -> Result<Report,
     }
     let chain = chain.map_err(|source| BackupError::Journal { dir: dir.to_owned(), source })?;
     audit.expected(chain.last_seq);
+    audit.still_missing();
+    audit.keys(dir)?;
     audit.unnamed()?;
     audit.name_cases(&disk)?;
     Ok(audit.report(Report {
@@ -186,6 +189,9 @@ struct Audit<'a> {
     met: bool,
     in_use: bool,
     looked: BTreeMap<String, Looked>,
+    /// Files that are not there: where they were first named, and by which cases. A record that tells
+    /// of their removal may come later.
+    missing: BTreeMap<String, (Position, BTreeSet<Ii>)>,
     found: Vec<Found>,
     more: u64,
     files: u64,
@@ -202,6 +208,7 @@ impl<'a> Audit<'a> {
             met: false,
             in_use,
             looked: BTreeMap::new(),
+            missing: BTreeMap::new(),
             found: Vec::new(),
             more: 0,
             files: 0,
@@ -217,10 +224,11 @@ impl<'a> Audit<'a> {
             Sight::Record { position, hash, payload } => {
                 self.compare(position.seq, &hash);
                 match Payload::read(payload) {
-                    Ok(Payload::Store(_)) => {}
-                    Ok(Payload::Case(record)) => {
-                        self.concern(position.seq, &record);
-                        if let Err(error) = self.files_of(position, &record) {
+                    Ok(Payload::Store(record)) => self.removed(&record.store),
+                    Ok(record) => {
+                        let Some(head) = record.head() else { return ControlFlow::Continue(()) };
+                        self.concern(position.seq, &head);
+                        if let Err(error) = self.files_of(position, &head) {
                             self.error = Some(error);
                             return ControlFlow::Break(());
                         }
@@ -233,7 +241,7 @@ impl<'a> Audit<'a> {
                         });
                         return ControlFlow::Break(());
                     }
-                    Err(RecordError::Form(_)) => {
+                    Err(_) => {
                         let what = "a record of another form than this program writes";
                         let finding = place(what, position);
                         self.add(finding, BTreeSet::new());
@@ -242,6 +250,34 @@ impl<'a> Audit<'a> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// What was removed with its case is not missing.
+    fn removed(&mut self, event: &StoreEvent) {
+        if let StoreEvent::Removed(removed) = event {
+            for file in &removed.files {
+                self.missing.remove(file);
+            }
+        }
+    }
+
+    fn still_missing(&mut self) {
+        for (file, (position, cases)) in std::mem::take(&mut self.missing) {
+            let finding =
+                Finding { file: Some(file), ..place("an attachment is missing", position) };
+            self.add(finding, cases);
+        }
+    }
+
+    /// Looks at the keys, where there are any.
+    fn keys(&mut self, dir: &Path) -> Result<(), BackupError> {
+        let Some(checked) = keys::check(&dir.join("keys")).map_err(BackupError::Keys)? else {
+            return Ok(());
+        };
+        for what in checked.damage {
+            self.add(Finding { what, ..Finding::default() }, BTreeSet::new());
+        }
+        Ok(())
     }
 
     fn damage(&mut self, damage: &Damage, bytes: &[u8]) {
@@ -308,27 +344,11 @@ impl<'a> Audit<'a> {
     }
 
     /// A record that tells which case a damaged one was about.
-    fn concern(&mut self, seq: u64, record: &Record) {
+    fn concern(&mut self, seq: u64, record: &RecordHead) {
         if self.found.is_empty() {
             return;
         }
-        let item = match &record.event {
-            Event::Leased { item, .. }
-            | Event::Tried { item, .. }
-            | Event::Decided { item, .. } => Some(item.seq),
-            Event::Staff { act: Act::Undone { step }, .. } => Some(*step),
-            Event::Staff { .. }
-            | Event::Opened(_)
-            | Event::Supplemented { .. }
-            | Event::Withdrawn { .. }
-            | Event::Handled { .. }
-            | Event::Reminded { .. } => None,
-        };
-        let relayed = record.owed.iter().filter_map(|owed| match &owed.what {
-            Debt::Relay { seq, .. } => *seq,
-            Debt::Letter | Debt::Onward | Debt::Notice { .. } => None,
-        });
-        let named: Vec<u64> = relayed.chain(item).chain([seq]).collect();
+        let named: Vec<u64> = record.about.iter().copied().chain([seq]).collect();
         for found in &mut self.found {
             let about = found.seqs.as_ref().is_some_and(|it| named.iter().any(|n| it.contains(n)));
             if about && found.cases.len() < limits::AUDIT_NUMBERS_MAX {
@@ -337,8 +357,8 @@ impl<'a> Audit<'a> {
         }
     }
 
-    fn files_of(&mut self, position: Position, record: &Record) -> Result<(), BackupError> {
-        for (sha256, bytes) in record.files() {
+    fn files_of(&mut self, position: Position, record: &RecordHead) -> Result<(), BackupError> {
+        for (sha256, bytes) in record.files.iter().map(|(name, bytes)| (name.as_str(), *bytes)) {
             let mut looked = match self.looked.get(sha256) {
                 Some(looked) => *looked,
                 None => self.look(sha256, position)?,
@@ -353,6 +373,11 @@ impl<'a> Audit<'a> {
             {
                 found.cases.insert(record.case.clone());
             }
+            if let Some((_, cases)) = self.missing.get_mut(sha256)
+                && cases.len() < limits::AUDIT_NUMBERS_MAX
+            {
+                cases.insert(record.case.clone());
+            }
         }
         Ok(())
     }
@@ -364,7 +389,8 @@ impl<'a> Audit<'a> {
                 Ok(print) if print.sha256 == sha256 => (Some(print.bytes), None),
                 Ok(_) => (None, Some("an attachment is damaged")),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    (None, Some("an attachment is missing"))
+                    self.missing.insert(sha256.to_owned(), (position, BTreeSet::new()));
+                    (None, None)
                 }
                 Err(error) => return Err(BackupError::disk("reading", path)(error)),
             },
@@ -420,11 +446,11 @@ impl<'a> Audit<'a> {
         }
         let seen = check(disk, &mut |sight| {
             if let Sight::Record { payload, .. } = sight
-                && let Ok(Payload::Case(record)) = Payload::read(payload)
-                && let Record { case, event: Event::Opened(opened), .. } = *record
-                && let Some(number) = wanted.get_mut(&case)
+                && let Some(head) = Payload::read(payload).ok().and_then(|it| it.head())
+                && head.opens
+                && let Some(number) = wanted.get_mut(&head.case)
             {
-                *number = Some(opened.number);
+                *number = head.number;
             }
             ControlFlow::Continue(())
         });

@@ -1,5 +1,6 @@
 //! Makes a backup of a store that runs: up to one record that is on disk, beside the writer.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -10,15 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use super::BackupError;
 use super::audit::attachment;
-use super::manifest::{FORMAT, Head, Manifest, Part, Routing};
+use super::manifest::{FORMAT, Head, Manifest, Part, Routing, UNSEALED_FORMAT};
 use super::tree::{self, Growing, Hashing};
-use crate::cases::record::{Payload, Record};
+use crate::cases::record::{Payload, StoreEvent};
+use crate::cases::sealed::Head as RecordHead;
 use crate::limits;
 use crate::routing;
 use crate::store::journal::Reader;
 use crate::store::journal::check::{Sight, check};
 use crate::store::journal::copy::Extent;
 use crate::store::journal::disk::FolderDisk;
+use crate::store::keys::{self, Keys};
 
 /// What is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub struct Source<'a> {
     pub store: &'a Path,
     /// Its journal.
     pub reader: &'a Reader,
+    /// What it is sealed by.
+    pub keys: Option<&'a Keys>,
     /// The folder of the routing configuration.
     pub routing: &'a Path,
     /// Its generation in force.
@@ -88,8 +93,10 @@ pub fn make(from: &Source<'_>, wanted: &Wanted) -> Result<Made, BackupError> {
     let extents = from.reader.extents();
     let segments = copying.journal(&extents)?;
     let named = copying.attachments()?;
+    // After the journal: what seals its records was there before them.
+    let keys = copying.keys()?;
     let manifest = Manifest {
-        format: FORMAT,
+        format: if keys.is_empty() { UNSEALED_FORMAT } else { FORMAT },
         at: from.now,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         journal: named.journal,
@@ -100,6 +107,7 @@ pub fn make(from: &Source<'_>, wanted: &Wanted) -> Result<Made, BackupError> {
         attachment_bytes: named.bytes,
         damage: named.damage,
         routing: copying.routing()?,
+        keys,
     };
     manifest.write(&dir)?;
     let bytes: u64 = manifest.segments.iter().map(|part| part.bytes).sum();
@@ -213,6 +221,7 @@ impl Copying<'_> {
         let disk = FolderDisk::look(&journal).map_err(BackupError::disk("opening", &journal))?;
         tree::folder(&self.dir.join("attachments"))?;
         let (mut files, mut bytes, mut damage) = (0, 0, 0);
+        let mut missing = BTreeSet::new();
         let mut error = None;
         let chain = check(&disk, &mut |sight| {
             let copied = match sight {
@@ -222,8 +231,16 @@ impl Copying<'_> {
                     return ControlFlow::Continue(());
                 }
                 Sight::Record { position, payload, .. } => match Payload::read(payload) {
-                    Ok(Payload::Case(record)) => self.files_of(&record),
-                    Ok(Payload::Store(_)) => Ok(Copied::default()),
+                    Ok(Payload::Store(record)) => {
+                        if let StoreEvent::Removed(removed) = &record.store {
+                            missing.retain(|file| !removed.files.contains(file));
+                        }
+                        Ok(Copied::default())
+                    }
+                    Ok(record) => match record.head() {
+                        Some(head) => self.files_of(&head, &mut missing),
+                        None => Ok(Copied::default()),
+                    },
                     Err(error) => {
                         let seq = position.seq;
                         tracing::error!(seq, "a record cannot be read: {error}");
@@ -250,6 +267,10 @@ impl Copying<'_> {
         }
         let chain = chain
             .map_err(|source| BackupError::Journal { dir: self.from.store.to_owned(), source })?;
+        for sha256 in &missing {
+            tracing::error!(sha256, "an attachment is missing; the backup goes on without it");
+            damage += 1;
+        }
         Ok(Named {
             journal: tree::hex(&chain.journal),
             head: Head { seq: chain.last_seq, hash: tree::hex(&chain.last_hash) },
@@ -260,9 +281,13 @@ impl Copying<'_> {
         })
     }
 
-    fn files_of(&mut self, record: &Record) -> Result<Copied, BackupError> {
+    fn files_of(
+        &mut self,
+        record: &RecordHead,
+        missing: &mut BTreeSet<String>,
+    ) -> Result<Copied, BackupError> {
         let mut copied = Copied::default();
-        for (sha256, _) in record.files() {
+        for (sha256, _) in &record.files {
             self.may_go_on()?;
             let places = attachment(&self.from.store.join("attachments"), sha256)
                 .zip(attachment(&self.dir.join("attachments"), sha256));
@@ -275,18 +300,19 @@ impl Copying<'_> {
                 continue;
             }
             match self.file(sha256, &from, &to)? {
-                Some(bytes) => {
+                Lies::Whole(bytes) => {
                     copied.files += 1;
                     copied.bytes += bytes;
                 }
-                None => copied.damage += 1,
+                Lies::Damaged => copied.damage += 1,
+                Lies::Nowhere => drop(missing.insert(sha256.clone())),
             }
         }
         Ok(copied)
     }
 
-    /// One attachment: its length, or `None` where it is damaged or missing.
-    fn file(&mut self, sha256: &str, from: &Path, to: &Path) -> Result<Option<u64>, BackupError> {
+    /// One attachment, copied as it lies there.
+    fn file(&mut self, sha256: &str, from: &Path, to: &Path) -> Result<Lies, BackupError> {
         if let Some(folder) = to.parent() {
             tree::folder(folder)?;
         }
@@ -298,20 +324,32 @@ impl Copying<'_> {
         {
             let length = fs::metadata(to).map_err(BackupError::disk("looking at", to))?.len();
             self.shared += length;
-            return Ok(Some(length));
+            return Ok(Lies::Whole(length));
         }
         match tree::copy(from, to, self.from.stop) {
-            Ok(print) if print.sha256 == sha256 => Ok(Some(print.bytes)),
+            Ok(print) if print.sha256 == sha256 => Ok(Lies::Whole(print.bytes)),
             Ok(_) => {
                 tracing::error!(sha256, "an attachment is damaged; it is backed up as it is");
-                Ok(None)
+                Ok(Lies::Damaged)
             }
             Err(BackupError::Disk { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                tracing::error!(sha256, "an attachment is missing; the backup goes on without it");
-                Ok(None)
+                Ok(Lies::Nowhere)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The keys, each under the master key, which is not in a backup.
+    fn keys(&self) -> Result<Vec<Part>, BackupError> {
+        let Some(keys) = self.from.keys else { return Ok(Vec::new()) };
+        let dir = self.dir.join("keys");
+        tree::folder(&dir)?;
+        keys.copy(&dir).map_err(BackupError::Keys)?;
+        let part = |name: &str| {
+            let print = tree::print(&dir.join(name)).map_err(BackupError::disk("reading", &dir))?;
+            Ok(Part { name: name.to_owned(), bytes: print.bytes, sha256: print.sha256 })
+        };
+        keys::NAMES.into_iter().map(part).collect()
     }
 
     fn routing(&self) -> Result<Routing, BackupError> {
@@ -338,6 +376,15 @@ impl Copying<'_> {
     fn may_go_on(&self) -> Result<(), BackupError> {
         if (self.from.stop)() { Err(BackupError::Stopped) } else { Ok(()) }
     }
+}
+
+/// How an attachment lies in the store.
+enum Lies {
+    /// So many bytes.
+    Whole(u64),
+    Damaged,
+    /// It is missing, or was removed with its case.
+    Nowhere,
 }
 
 /// What came of one record's files.

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::{BackupError, tree};
 use crate::limits;
 
-/// The form that this program writes. It reads this one and every older one.
-pub const FORMAT: u32 = 1;
+/// The form that this program writes of a sealed store. It reads this one and every older one.
+pub const FORMAT: u32 = 2;
+
+/// The form of a store that is not sealed, which older versions can read.
+pub const UNSEALED_FORMAT: u32 = 1;
 
 /// The file's name.
 pub const NAME: &str = "manifest.json";
@@ -42,6 +45,9 @@ pub struct Manifest {
     pub damage: u64,
     /// The routing configuration.
     pub routing: Routing,
+    /// The keys of a sealed store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Part>,
 }
 
 /// A place in the chain of records: with it on paper nobody can replace what came before.

@@ -46,6 +46,7 @@ pub fn verify(dir: &Path) -> Result<(Manifest, Report), BackupError> {
     let mut wrong = Vec::new();
     parts(&dir.join("journal"), &manifest.segments, &mut wrong)?;
     parts(&dir.join("tak-config"), &manifest.routing.files, &mut wrong)?;
+    parts(&dir.join("keys"), &manifest.keys, &mut wrong)?;
     let mut differs = |what: &str, found: u64, wanted: u64| {
         if found != wanted {
             let what = format!("{found} {what}, the manifest says {wanted}");
@@ -115,10 +116,13 @@ pub fn restore(from: &Path, to: &Path, release_inbox: bool) -> Result<Restored, 
     sound(from, &report)?;
     let growing = Growing::begin(to)?;
     let dir = growing.path().to_owned();
-    tree::folder(&dir.join("journal"))?;
-    for part in &manifest.segments {
-        let Some(source) = place(&from.join("journal"), &part.name) else { continue };
-        tree::copy(&source, &dir.join("journal").join(&part.name), &|| false)?;
+    let folders = [("journal", &manifest.segments), ("keys", &manifest.keys)];
+    for (folder, parts) in folders.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+        tree::folder(&dir.join(folder))?;
+        for part in parts {
+            let Some(source) = place(&from.join(folder), &part.name) else { continue };
+            tree::copy(&source, &dir.join(folder).join(&part.name), &|| false)?;
+        }
     }
     let attachments = dir.join("attachments");
     tree::folder(&attachments)?;

@@ -97,6 +97,7 @@ impl Store {
             &Source {
                 store: &self.path(),
                 reader: &self.journal.reader(),
+                keys: None,
                 routing: &self.at("tak"),
                 generation: "abc",
                 now: "2026-03-01T10:00:00Z".parse().unwrap(),
@@ -269,7 +270,7 @@ fn a_record_of_a_later_form_is_refused_with_both_numbers() {
     let said = format!("form {}, this program reads up to {RECORD_VERSION}", RECORD_VERSION + 1);
     assert!(text.contains("record 3") && text.contains(&said), "{text}");
     let settings = Settings { free_bytes_min: 0, ..Settings::new(store.path()) };
-    let opened = Engine::open(&settings, CaseFold, Arc::new(SystemClock)).unwrap_err();
+    let opened = Engine::open(&settings, CaseFold::default(), Arc::new(SystemClock)).unwrap_err();
     let text = crate::telemetry::Chain(&opened).to_string();
     assert!(text.contains("record 3") && text.contains(&said), "{text}");
 }
@@ -389,6 +390,7 @@ fn a_backup_that_is_stopped_leaves_nothing() {
         &Source {
             store: &store.path(),
             reader: &store.journal.reader(),
+            keys: None,
             routing: &store.at("tak"),
             generation: "abc",
             now: "2026-03-01T10:00:00Z".parse().unwrap(),
@@ -406,7 +408,7 @@ fn a_manifest_of_a_later_form_is_refused_with_both_numbers() {
     store.back_up(&store.at("kopia"), None).unwrap();
     fs::write(store.at("kopia/manifest.json"), r#"{"format":7}"#).unwrap();
     let text = Manifest::read(&store.at("kopia")).unwrap_err().to_string();
-    assert!(text.contains("form 7, this program reads up to 1"), "{text}");
+    assert!(text.contains("form 7, this program reads up to 2"), "{text}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::store::views::Scan;
 use super::fold::desk as shelves;
 use super::query::QueryError;
 use super::record::{Item, ItemState, Record};
+use super::sealed::blinded;
 use super::{
     Accepted, Cases, Envelope, Failure, Grounds, Head, NotAccepted, append, digest, incoming, key,
     next_number, query, reception, repeated,
@@ -280,7 +281,8 @@ impl Cases {
     /// # Errors
     /// When the views cannot be read.
     pub fn of_person(&self, identity: &str) -> Result<Vec<Case>, QueryError> {
-        let prefix = key::person_prefix(identity);
+        let identity = key::person_hash(&blinded(self.keys.as_deref(), identity));
+        let prefix = key::person_prefix(&identity);
         let mut cases = Vec::new();
         for (row, _) in self.rows(&prefix, limits::STAFF_PERSON_CASES_MAX)? {
             cases.extend(self.case_behind(row.get(prefix.len()..).unwrap_or_default())?);

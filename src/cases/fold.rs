@@ -3,6 +3,9 @@
 //! A pure function of the record and what the views held before it, so that two rebuilds agree.
 
 pub(super) mod desk;
+mod seal;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,6 +16,7 @@ use crate::complaint::event::{Act, Debt, Decision, Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{Fold, FoldError, ViewWriter};
 use crate::store::journal::Position;
+use crate::store::keys::Keys;
 use crate::store::views::{Entry, Scan};
 
 use super::key;
@@ -20,19 +24,51 @@ use super::pause::Pause;
 use super::record::{
     FormError, Item, ItemState, Payload, Receipt, Record, StoreEvent, StoreRecord,
 };
+use super::sealed::blinded;
 
 /// Bytes of one piece of a case; the views take values of at most 8 KiB.
 const CASE_PIECE_BYTES: usize = 8_000;
 
-/// Folds complaint records. Raise `LAYOUT` when a view changes its form: they are then rebuilt.
+/// The layout of the views; raised when one changes its form, so that they are made again.
+///
+/// 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does so
+/// when it makes the views again; and the staff's desk has views of its own. 4: files by name. 5:
+/// records of form 3. 6: records of form 4, and the people of a case.
+const LAYOUT: u32 = 6;
+
+/// In the layout of views whose people are blinded: they are made again when a store gets keys.
+const BLINDED: u32 = 1 << 16;
+
+/// Folds complaint records, sealed or not.
 #[derive(Debug, Default)]
-pub struct CaseFold;
+pub struct CaseFold {
+    keys: Option<Arc<Keys>>,
+}
+
+impl CaseFold {
+    /// With the keys that records are sealed by; `None` seals nothing.
+    #[must_use]
+    pub fn sealing(keys: Option<Arc<Keys>>) -> Self {
+        Self { keys }
+    }
+}
 
 impl Fold for CaseFold {
-    // 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does
-    // so when it makes the views again; and the staff's desk has views of its own. 4: files by name.
-    // 5: records of form 3.
-    const LAYOUT: u32 = 5;
+    fn layout(&self) -> u32 {
+        if self.keys.is_some() { LAYOUT | BLINDED } else { LAYOUT }
+    }
+
+    fn seal(
+        &mut self,
+        payload: &[u8],
+        views: &ViewWriter<'_>,
+    ) -> Result<Option<Vec<u8>>, FoldError> {
+        self.keys.as_deref().map_or(Ok(None), |keys| seal::seal(keys, payload, views))
+    }
+
+    fn blind(&self, text: &str) -> String {
+        blinded(self.keys.as_deref(), text).into_owned()
+    }
 
     fn apply(
         &mut self,
@@ -44,8 +80,15 @@ impl Fold for CaseFold {
         let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
         let record = match read {
             Payload::Case(record) => *record,
+            Payload::Sealed(sealed) => {
+                match seal::open(self.keys.as_deref(), seq, &sealed, views)? {
+                    Some(record) => record,
+                    None => return Ok(()),
+                }
+            }
             Payload::Store(record) => return fold_store(&record, views),
         };
+        let keys = self.keys.as_deref();
         if let Event::Staff { act: Act::Read { .. }, .. } = &record.event {
             // Not among what happened: a case is read a hundred times as often as it changes.
             return desk::read_by(seq, position, &record.case, views);
@@ -72,12 +115,12 @@ impl Fold for CaseFold {
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
             | Event::Handled { .. }
-            | Event::Reminded { .. } => fold_case(seq, &record, views),
+            | Event::Reminded { .. } => fold_case(seq, &record, keys, views),
             Event::Staff { act, .. } => {
                 if let Act::Undone { step } = act {
                     desk::take_back(views, *step, record.at)?;
                 }
-                fold_case(seq, &record, views)
+                fold_case(seq, &record, keys, views)
             }
         }
     }
@@ -95,6 +138,7 @@ fn fold_store(record: &StoreRecord, views: &mut ViewWriter<'_>) -> Result<(), Fo
             write(views, key::pause(&pause.system), &pause)
         }
         StoreEvent::Resumed { system, .. } => Ok(views.delete(&key::pause(system))?),
+        StoreEvent::Removed(removed) => seal::remove(record.at, removed, views),
     }
 }
 
@@ -109,22 +153,27 @@ enum Moved {
     Turn,
 }
 
-fn fold_case(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+fn fold_case(
+    seq: u64,
+    record: &Record,
+    keys: Option<&Keys>,
+    views: &mut ViewWriter<'_>,
+) -> Result<(), FoldError> {
     let case = match read_case(views, &record.case)? {
         Some(mut case) => {
             unlist(&case, views)?;
             case.fold(seq, record.at, &record.event);
             case
         }
-        None => match begin(seq, record, views)? {
+        None => match begin(seq, record, keys, views)? {
             Some(case) => case,
             None => return Ok(()),
         },
     };
     list(&case, views)?;
     write_case(views, &case)?;
-    for (sha256, _) in record.files() {
-        views.put(&key::file(sha256), Vec::new())?;
+    for (name, _) in record.files() {
+        views.put(&key::file(name), Vec::new())?;
     }
     if let Some(incoming) = &record.incoming {
         let receipt = Receipt {
@@ -170,7 +219,12 @@ pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, FormError> {
 
 /// `None` for a case whose first record is damaged: what is left of it stays in the journal, and
 /// every other case goes on.
-fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Option<Case>, FoldError> {
+fn begin(
+    seq: u64,
+    record: &Record,
+    keys: Option<&Keys>,
+    views: &mut ViewWriter<'_>,
+) -> Result<Option<Case>, FoldError> {
     let (id, generation) = (&record.case, &record.generation);
     let Some(case) = Case::begin(id, seq, record.at, generation, &record.event) else {
         tracing::error!(seq, "a record of a case whose first record is missing: left out");
@@ -178,7 +232,7 @@ fn begin(seq: u64, record: &Record, views: &mut ViewWriter<'_>) -> Result<Option
     };
     views.put(&key::number(case.number.as_str()), to_json(&case.id)?)?;
     views.put(&key::opened(case.opened, &case.id), Vec::new())?;
-    desk::index_people(views, &case.id, &record.event)?;
+    desk::index_people(keys, views, &case.id, &record.event)?;
     add(views, ("cases", ""), 1)?;
     Ok(Some(case))
 }

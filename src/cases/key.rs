@@ -105,9 +105,15 @@ pub fn handler_prefix(receiver: &HsaId, handler: &HsaId, closed: bool) -> Vec<u8
     key
 }
 
-/// `p`: cases of a person, complainant or patient. The identity stands as its hash.
+/// How a person's identity, blinded where the store is sealed, stands in keys.
 #[must_use]
-pub fn person(identity: &str, id: &Ii) -> Vec<u8> {
+pub fn person_hash(identity: &str) -> [u8; 32] {
+    Sha256::digest(identity.as_bytes()).into()
+}
+
+/// `p`: cases of a person, complainant or patient.
+#[must_use]
+pub fn person_hashed(identity: &[u8; 32], id: &Ii) -> Vec<u8> {
     let mut key = person_prefix(identity);
     ii(&mut key, id);
     key
@@ -115,10 +121,48 @@ pub fn person(identity: &str, id: &Ii) -> Vec<u8> {
 
 /// Prefix of the cases of a person.
 #[must_use]
-pub fn person_prefix(identity: &str) -> Vec<u8> {
+pub fn person_prefix(identity: &[u8; 32]) -> Vec<u8> {
     let mut key = vec![b'p'];
-    key.extend_from_slice(&Sha256::digest(identity.as_bytes()));
+    key.extend_from_slice(identity);
     key
+}
+
+/// `q`: the people of a case, the other way round.
+#[must_use]
+pub fn case_person(id: &Ii, identity: &[u8; 32]) -> Vec<u8> {
+    let mut key = case_people(id);
+    key.extend_from_slice(identity);
+    key
+}
+
+/// Prefix of the people of a case.
+#[must_use]
+pub fn case_people(id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'q'];
+    ii(&mut key, id);
+    key
+}
+
+/// `z`: the key that a case is sealed by.
+#[must_use]
+pub fn case_key(id: &Ii) -> Vec<u8> {
+    let mut key = vec![b'z'];
+    ii(&mut key, id);
+    key
+}
+
+/// `x`: keys of cases that were removed.
+#[must_use]
+pub fn removed(slot: u64) -> Vec<u8> {
+    let mut key = removals();
+    key.extend_from_slice(&slot.to_be_bytes());
+    key
+}
+
+/// Prefix of the keys of cases that were removed.
+#[must_use]
+pub fn removals() -> Vec<u8> {
+    vec![b'x']
 }
 
 /// `f`: a file that a record names.
@@ -233,6 +277,9 @@ pub fn count(of: &str, state: &str) -> Vec<u8> {
     key.extend_from_slice(state.as_bytes());
     key
 }
+
+/// Counted under [`count`]: the first key that no case has.
+pub const KEYS_USED: &str = "keys used";
 
 /// Counted under [`count`]: registration numbers that no case gets.
 pub const NUMBERS_SKIPPED: &str = "numbers skipped";

@@ -302,6 +302,7 @@ fn move_in(
         remarks: Vec::new(),
         owed,
         original: None,
+        sealed_files: Vec::new(),
     };
     query::append_in(transaction, &record)?;
     let item = query::read_in::<Item>(transaction, &key::item(id))?;

@@ -211,7 +211,9 @@ impl Cases {
             .map_err(|source| QueryError::Record { seq: position.seq, source })?;
         let read = Payload::read(&bytes);
         let read = read.map_err(|source| QueryError::Unknown { seq: position.seq, source })?;
-        read.case().ok_or(QueryError::NotOfCase(position.seq))
+        let case = read.case(self.keys.as_deref());
+        let case = case.map_err(|source| QueryError::Unknown { seq: position.seq, source })?;
+        case.ok_or(QueryError::NotOfCase(position.seq))
     }
 }
 

@@ -6,19 +6,27 @@ use serde::{Deserialize, Serialize};
 use crate::complaint::event::{Debt, Event, Incoming, ItemId, Outcome, Owed, Step};
 use crate::complaint::message::{Attachment, Ii, Remark};
 use crate::complaint::registration::RegistrationNumber;
+use crate::id::HsaId;
 use crate::soap::Original;
+use crate::store::keys::seal::sealed_length;
+use crate::store::keys::{KeyError, Keys, SealedFile};
+
+use super::sealed::{Head, Sealed};
 
 /// The version that this program writes. It reads this one and every older one.
 ///
 /// 2: there are records of the store itself, beside those of cases, and of what staff do with a case.
 /// 3: mail can be owed to staff, and they are told of deadlines.
-pub const RECORD_VERSION: u16 = 3;
+/// 4: records of cases can be sealed, and cases removed.
+pub const RECORD_VERSION: u16 = 4;
 
 /// What stands in one journal record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Something that happened to a case.
     Case(Box<Record>),
+    /// The same, and only its head can be read without a key.
+    Sealed(Box<Sealed>),
     /// Something that happened to the store as a whole.
     Store(StoreRecord),
 }
@@ -44,6 +52,29 @@ pub enum StoreEvent {
     Paused { system: String, reason: String },
     /// An operator resumed `system`.
     Resumed { system: String, reason: String },
+    /// A case was removed (gallring): its key is shredded, and nothing of it can be read any more.
+    Removed(Box<Removed>),
+}
+
+/// What remains of a case that was removed: no word of it, and nobody's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    pub case: Ii,
+    pub number: RegistrationNumber,
+    /// The unit that had it last.
+    pub unit: HsaId,
+    /// All units that had it.
+    pub units: Vec<HsaId>,
+    pub opened: Timestamp,
+    pub closed: Timestamp,
+    /// The keys that were shredded.
+    pub keys: Vec<u64>,
+    /// The files that were removed, by their names on disk.
+    pub files: Vec<String>,
+    /// The decision that it rests on, as its reference is written.
+    pub decision: String,
+    /// Who had it done.
+    pub by: String,
 }
 
 /// One journal record.
@@ -69,6 +100,9 @@ pub struct Record {
     /// The message as it was received, for a relay that keeps every byte of its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// Where the files lie that are sealed, by the hash of their content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed_files: Vec<SealedFile>,
 }
 
 /// Why the bytes of a record are none that this program can read.
@@ -85,6 +119,21 @@ pub enum RecordError {
     /// Not the form that it says it has.
     #[error("the record has another form than expected")]
     Form(#[source] FormError),
+    /// It breaks off.
+    #[error("the sealed record breaks off")]
+    Short,
+    /// It is sealed, and there are no keys.
+    #[error("the record is sealed, and no master key is set")]
+    NoKeys,
+    /// A file that it names has waited too long, and its key is forgotten.
+    #[error("a file of the message is known no more; it must be sent again")]
+    FileForgotten,
+    /// Its key has been shredded.
+    #[error("the case has been removed")]
+    Removed,
+    /// Its key cannot be used, or it is not as it was sealed.
+    #[error("the sealed record")]
+    Key(#[source] KeyError),
 }
 
 /// Only what says which form the rest has.
@@ -99,6 +148,9 @@ impl Payload {
     /// # Errors
     /// When a later version wrote it, or it is no record.
     pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
+        if let Some(sealed) = Sealed::read(payload) {
+            return sealed.map(|sealed| Self::Sealed(Box::new(sealed)));
+        }
         let case = match serde_json::from_slice::<Record>(payload) {
             Ok(record) if record.v <= RECORD_VERSION => return Ok(Self::Case(Box::new(record))),
             // A later form may well look like this one: its number decides.
@@ -112,12 +164,25 @@ impl Payload {
         serde_json::from_slice(payload).map(Self::Store).map_err(|_| RecordError::Form(case.into()))
     }
 
-    /// What happened to a case; `None` for a record of the store itself.
+    /// What may be known without a key of a record of a case; `None` for one of the store itself.
     #[must_use]
-    pub fn case(self) -> Option<Record> {
+    pub fn head(&self) -> Option<Head> {
         match self {
-            Self::Case(record) => Some(*record),
+            Self::Case(record) => Some(Head::of(record, 0)),
+            Self::Sealed(sealed) => Some(sealed.head.clone()),
             Self::Store(_) => None,
+        }
+    }
+
+    /// What happened to a case; `None` for a record of the store itself.
+    ///
+    /// # Errors
+    /// When it is sealed and cannot be opened.
+    pub fn case(self, keys: Option<&Keys>) -> Result<Option<Record>, RecordError> {
+        match self {
+            Self::Case(record) => Ok(Some(*record)),
+            Self::Sealed(sealed) => sealed.open(keys)?.ok_or(RecordError::Removed).map(Some),
+            Self::Store(_) => Ok(None),
         }
     }
 }
@@ -147,9 +212,9 @@ impl Record {
         }
     }
 
-    /// The files that the record names: SHA-256 in lower-case hexadecimal, and bytes.
+    /// The contents that the record names: SHA-256 in lower-case hexadecimal, and bytes.
     #[must_use]
-    pub fn files(&self) -> Vec<(&str, u64)> {
+    pub fn contents(&self) -> Vec<(&str, u64)> {
         let attached = self.attachments();
         let marks = self.original.iter().flat_map(|original| &original.marks);
         let mut files: Vec<(&str, u64)> =
@@ -158,6 +223,22 @@ impl Record {
         files.sort_unstable();
         files.dedup();
         files
+    }
+
+    /// The files that the record names: their names on disk, and bytes there.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&str, u64)> {
+        let on_disk = |(sha256, bytes)| match self.sealed_file(sha256) {
+            Some(sealed) => (sealed.name.as_str(), sealed_length(bytes)),
+            None => (sha256, bytes),
+        };
+        self.contents().into_iter().map(on_disk).collect()
+    }
+
+    /// Where a file lies that is sealed; `None` for one that is not.
+    #[must_use]
+    pub fn sealed_file(&self, sha256: &str) -> Option<&SealedFile> {
+        self.sealed_files.iter().find(|it| it.sha256 == sha256)
     }
 }
 

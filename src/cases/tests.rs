@@ -74,8 +74,14 @@ impl Bench {
         settings.probe_interval = Duration::from_millis(5);
         let (disk, clock) = (self.disk.clone(), Arc::new(self.clock.clone()));
         let table = Arc::clone(table) as Arc<_>;
-        let (engine, report) =
-            Engine::open_on(&settings, Arc::new(disk), table, "boot", CaseFold, clock.clone())?;
+        let (engine, report) = Engine::open_on(
+            &settings,
+            Arc::new(disk),
+            table,
+            "boot",
+            CaseFold::default(),
+            clock.clone(),
+        )?;
         let blobs = Blobs::new(&self.dir.path().join("attachments")).unwrap();
         self.runs.set(self.runs.get() + 1);
         let instance = format!("run-{}", self.runs.get());

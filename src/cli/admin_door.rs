@@ -3,6 +3,7 @@
 //! The command line never opens a store: a running gateway holds its lock.
 
 mod outbox;
+mod removal;
 mod show;
 
 use std::fs::OpenOptions;
@@ -91,6 +92,14 @@ pub(super) enum CasesCommand {
         /// The archive, as a new file.
         #[arg(long, value_name = "FILE.zip")]
         to: PathBuf,
+    },
+    /// Gallring: remove the cases of a unit that were closed before a day, for ever. What remains is
+    /// that each was, and on which decision.
+    Remove(removal::Remove),
+    /// Gallringsprotokoll: the cases that were removed, when, and on which decision.
+    Removed {
+        #[command(flatten)]
+        at: At,
     },
     /// Tell the complainant that the case is being handled.
     Acknowledge {
@@ -219,6 +228,11 @@ impl CasesCommand {
                 return at.write(&case, show::case, out);
             }
             Self::Export { number, at, by, to } => return export(&at, &number, by, &to, out),
+            Self::Remove(remove) => return remove.run(out),
+            Self::Removed { at } => {
+                let cases = at.get("/removal")?;
+                return at.write(&cases, show::removed, out);
+            }
             Self::Acknowledge { number, at, by, expected, text } => {
                 (at, number, by, StepWords::Acknowledge { text, expected_reply: expected })
             }

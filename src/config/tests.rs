@@ -42,6 +42,11 @@ fn the_example_has_every_key_and_a_comment_for_each_section() {
     assert_eq!(written, known);
 }
 
+fn store_as_set() -> Store {
+    let master_key = Some(master::Source::File(Path::new("/etc/klagomal").join("f.key")));
+    Store { dir: Path::new("/etc/klagomal").join("f"), min_free_bytes: 16, master_key }
+}
+
 /// What the text of the next test says.
 fn as_set() -> Config {
     let at = |path: &str| Path::new("/etc/klagomal").join(path);
@@ -98,7 +103,7 @@ fn as_set() -> Config {
             trust: vec![at("v")],
             page: "https://klagomal.example.se:8444".to_owned(),
         }),
-        store: Store { dir: at("f"), min_free_bytes: 16 },
+        store: store_as_set(),
         tak: Tak { dir: at("../g") },
         outbound: Outbound { certificate: at("h"), key: at("i"), trust: vec![at("j")] },
         log: Log { level: telemetry::Level::Debug, format: telemetry::Format::Json },
@@ -133,7 +138,7 @@ fn every_key_is_heard() {
         staff = { key = "k", trust = ["l"], crl = ["m"] }
         proxied = { sources = ["10.0.0.0/8"], certificate_header = "A", for_header = "b", proto_header = "c", host_header = "d", port_header = "e", instance_id = "f" }
         tls = { certificate = "a", key = "/b", trust = ["c", "d"], crl = ["e"], hsa_id_attribute = "OU" }
-        store = { dir = "f", min_free_bytes = 0x10 }
+        store = { dir = "f", min_free_bytes = 0x10, master_key_file = "f.key" }
         tak = { dir = "../g" }
         outbound = { certificate = "h", key = "i", trust = ["j"] }
         log = { level = "debug", format = "json" }

@@ -25,8 +25,9 @@ use crate::rivta::{
     self, Interaction, NotAnswer, ResultCode, process_complaint_handling_v1, process_complaint_v1,
 };
 use crate::soap::{FaultCode, FaultSeen, Outline, Piece};
-use crate::store::blobs::Blobs;
+use crate::store::blobs::{Blobs, Content};
 use crate::store::journal::ReadError;
+use crate::store::keys::SealedFile;
 use crate::tak::{System, Table};
 use crate::telemetry::trace::{TRACEPARENT, Trace};
 
@@ -91,6 +92,8 @@ pub struct Composed {
     headers: Vec<(String, String)>,
     trace: Trace,
     outline: Outline,
+    /// Where the outline's files lie, those that are sealed.
+    sealed_files: Vec<SealedFile>,
     reader: Reader,
     before: Option<Question>,
 }
@@ -170,7 +173,7 @@ impl Composed {
     pub fn into_call(self, system: &System, blobs: &Blobs) -> Call {
         let bytes = self.outline.content_length();
         let rest = self.outline.parts.into_iter().peekable();
-        let pieces = Pieces { rest, blobs: blobs.clone(), file: None };
+        let pieces = Pieces { rest, blobs: blobs.clone(), sealed: self.sealed_files, file: None };
         let chunks = stream::unfold(pieces, |mut pieces| async move {
             if let Some(text) = pieces.text() {
                 return Some((Ok(text), pieces));
@@ -208,7 +211,8 @@ impl Question {
 struct Pieces {
     rest: Peekable<std::vec::IntoIter<Piece>>,
     blobs: Blobs,
-    file: Option<std::fs::File>,
+    sealed: Vec<SealedFile>,
+    file: Option<Content>,
 }
 
 impl Pieces {
@@ -235,17 +239,20 @@ impl Pieces {
             }
             match self.rest.next()? {
                 Piece::Text(text) => return Some((Ok(Bytes::from(text)), self)),
-                Piece::File { sha256, .. } => match self.blobs.open(&sha256) {
-                    Ok((file, _)) => self.file = Some(file),
-                    Err(error) => return Some((Err(io::Error::other(error)), self)),
-                },
+                Piece::File { sha256, .. } => {
+                    let sealed = self.sealed.iter().find(|it| it.sha256 == sha256);
+                    match self.blobs.content(&sha256, sealed) {
+                        Ok((file, _)) => self.file = Some(file),
+                        Err(error) => return Some((Err(io::Error::other(error)), self)),
+                    }
+                }
             }
         }
     }
 }
 
 /// The next block of a file as base64; `None` at its end.
-fn block(file: &mut std::fs::File) -> io::Result<Option<Bytes>> {
+fn block(file: &mut Content) -> io::Result<Option<Bytes>> {
     use base64::Engine as _;
     let mut bytes = Vec::with_capacity(FILE_BLOCK_BYTES);
     let limit = u64::try_from(FILE_BLOCK_BYTES).unwrap_or(u64::MAX);
@@ -339,6 +346,7 @@ fn letter_to(
         headers: rivta_headers(record),
         trace: trace(record),
         outline,
+        sealed_files: Vec::new(),
         reader: Reader::Inbox,
         before: Some(Question { text: question }),
     })
@@ -437,6 +445,7 @@ fn complaint_call(interaction: Interaction, outline: Outline, record: &Record) -
         headers: rivta_headers(record),
         trace: trace(record),
         outline,
+        sealed_files: record.sealed_files.clone(),
         reader: Reader::Complaint(interaction),
         before: None,
     }

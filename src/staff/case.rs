@@ -26,6 +26,7 @@ use crate::complaint::case::Case;
 use crate::complaint::event::{Act, Assignee, Event, Opened};
 use crate::complaint::words;
 use crate::limits;
+use crate::store::blobs;
 use crate::tak::Role;
 
 /// What a case's page is made of.
@@ -329,18 +330,23 @@ pub(super) async fn file(
     let known = desk.read(move |cases| {
         let records = cases.records(&id)?;
         let record = records.into_iter().find(|(at, _)| *at == seq).and_then(|(_, it)| it.ok());
-        Ok(record.and_then(|record| record.attachments().get(n).cloned()))
+        Ok(record.and_then(|record| {
+            let file = record.attachments().get(n)?.clone();
+            let sealed = record.sealed_file(&file.sha256).cloned();
+            Some((file, sealed))
+        }))
     });
-    let file = known.await?.ok_or(Trouble::NotFound)?;
+    let (file, sealed) = known.await?.ok_or(Trouble::NotFound)?;
     let blobs = desk.cases.blobs().clone();
     let sha256 = file.sha256.clone();
-    let opened = tokio::task::spawn_blocking(move || blobs.open(&sha256)).await;
+    let opened = move || blobs.content(&sha256, sealed.as_ref());
+    let opened = tokio::task::spawn_blocking(opened).await;
     let (content, bytes) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => return Err(Trouble::store(&error)),
         Err(_) => return Err(Trouble::Internal),
     };
-    let content = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(content));
+    let content = blobs::chunks(content);
     let name = super::form::encode(&file.file_name).replace('+', "%20");
     let headers = [
         (header::CONTENT_TYPE, file.media_type.as_str().to_owned()),

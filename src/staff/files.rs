@@ -262,8 +262,8 @@ pub(super) async fn missing(
     attachments: &[Attachment],
 ) -> Result<Vec<Fault>, Trouble> {
     let (blobs, wanted) = (desk.cases.blobs().clone(), attachments.to_vec());
-    let is_there = move |it: &Attachment| match blobs.open(&it.sha256) {
-        Ok((_, bytes)) => Ok(bytes == it.bytes),
+    let is_there = move |it: &Attachment| match blobs.length_of_fresh(&it.sha256) {
+        Ok(bytes) => Ok(bytes == it.bytes),
         Err(BlobError::Absent { .. }) => Ok(false),
         Err(error) => Err(error),
     };

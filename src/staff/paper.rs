@@ -15,6 +15,7 @@ use crate::cases::Cases;
 use crate::complaint::case::Case;
 use crate::complaint::codes::CodeLists;
 use crate::export::{self, ExportError, Whole};
+use crate::store::blobs;
 
 pub(super) async fn pdf(
     State(desk): State<Desk>,
@@ -31,7 +32,7 @@ pub(super) async fn archive(
 ) -> Result<Response, Trouble> {
     let number = visit.case()?.number.clone();
     let (file, bytes) = made(&desk, &visit, export::packed).await?;
-    let content = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
+    let content = blobs::chunks(file);
     let body = Body::from_stream(content);
     let mut response = saved("application/zip", &format!("{number}.zip"), body);
     response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());

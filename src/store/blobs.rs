@@ -1,21 +1,35 @@
-//! Attachments: files named by the hash of what is in them, on disk before anything names them.
+//! Attachments: files named by the hash of what lies on disk, and there before anything names them.
+//!
+//! Where the store is sealed, each file is sealed by a key of its own, which the record that names
+//! it holds.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock;
 use crate::limits;
+use crate::store::keys::seal::{FileOpener, FileSealer, SealedBlocks, plain_length};
+use crate::store::keys::{KeyError, Keys, SealedFile};
+
+mod scratch;
+
+pub use scratch::Scratch;
 
 /// How many of a file's first bytes are told: enough for every magic number that is looked for.
 pub const FIRST_BYTES: usize = 16;
+
+/// Bytes of a content that are read at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Why a file cannot be kept or given.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +73,9 @@ pub enum BlobError {
         /// Its name.
         sha256: String,
     },
+    /// It cannot be sealed or opened.
+    #[error("the key of a file")]
+    Key(#[from] KeyError),
 }
 
 impl BlobError {
@@ -71,6 +88,8 @@ impl BlobError {
 #[derive(Debug, Clone)]
 pub struct Blobs {
     shared: Arc<Folder>,
+    /// Where files are sealed: what knows their keys until a record does.
+    keys: Option<Arc<Keys>>,
 }
 
 #[derive(Debug)]
@@ -87,7 +106,7 @@ struct Folder {
 /// A file that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Its name: the SHA-256 of its content in lower-case hexadecimal.
+    /// The SHA-256 of its content in lower-case hexadecimal; its name, where it is not sealed.
     pub sha256: String,
     /// Its length.
     pub bytes: u64,
@@ -125,7 +144,13 @@ impl Blobs {
             writing: AtomicU64::new(0),
             choosing: Mutex::new(()),
         });
-        Ok(Self { shared })
+        Ok(Self { shared, keys: None })
+    }
+
+    /// The same, sealing every file that is begun from now on; `None` seals nothing.
+    #[must_use]
+    pub fn sealing(self, keys: Option<Arc<Keys>>) -> Self {
+        Self { keys, ..self }
     }
 
     /// A file without a name for `bytes` bytes that are put together to be given out. It goes with
@@ -133,7 +158,11 @@ impl Blobs {
     pub fn scratch(&self, bytes: u64) -> Result<Scratch, BlobError> {
         let room = self.room(bytes)?;
         let file = tempfile::tempfile_in(&self.shared.tmp);
-        Ok(Scratch { file: file.map_err(BlobError::disk("beginning a file"))?, _room: room })
+        let file = file.map_err(BlobError::disk("beginning a file"))?;
+        Ok(match &self.keys {
+            Some(_) => Scratch::sealed(SealedBlocks::new(file)?, room),
+            None => Scratch::clear(file, room),
+        })
     }
 
     /// Keeps room for `bytes` bytes, where they leave enough free.
@@ -160,17 +189,58 @@ impl Blobs {
             .create_new(true)
             .open(&path)
             .map_err(BlobError::disk("beginning a file"))?;
+        let sealing = match &self.keys {
+            Some(keys) => Some(Sealing::new(Arc::clone(keys))?),
+            None => None,
+        };
         Ok(BlobWriter {
             folder: Arc::clone(&self.shared),
             _room: room,
             path: Some(path),
             file,
+            sealing,
             hash: Sha256::new(),
             first: Vec::with_capacity(FIRST_BYTES),
             bytes: 0,
             limit,
             over: false,
         })
+    }
+
+    /// The content of a file that a record names, and its length in bytes; `sealed` as the record has
+    /// it. What is sealed and damaged is an error where it is read.
+    pub fn content(
+        &self,
+        sha256: &str,
+        sealed: Option<&SealedFile>,
+    ) -> Result<(Content, u64), BlobError> {
+        let Some(sealed) = sealed else {
+            return self.open(sha256).map(|(file, length)| (Content::Clear(file), length));
+        };
+        let (file, length) = self.open(&sealed.name)?;
+        let opener = FileOpener::new(file, length, sealed)?;
+        Ok((Content::Sealed(Box::new(opener)), plain_length(length)))
+    }
+
+    /// The length of a file with this content that no record need name; [`BlobError::Absent`] where
+    /// there is none, or its key is not known any more.
+    pub fn length_of_fresh(&self, sha256: &str) -> Result<u64, BlobError> {
+        let Some(keys) = &self.keys else { return self.open(sha256).map(|(_, length)| length) };
+        let absent = || BlobError::Absent { sha256: sha256.to_owned() };
+        let sealed = keys.peek(sha256).ok_or_else(absent)?;
+        self.open(&sealed.name).map(|(_, length)| plain_length(length))
+    }
+
+    /// Removes a file at once; one that is not there is removed already.
+    pub fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let path = self.shared.path(name)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(BlobError::disk("removing a file")(error)),
+        }
+        let folder = path.parent().unwrap_or(&self.shared.dir);
+        sync_dir(folder).map_err(BlobError::disk("syncing a folder"))
     }
 
     /// The file named `sha256` for reading, and its length in bytes.
@@ -262,12 +332,76 @@ impl Drop for Room {
     }
 }
 
-/// A file without a name, and the room that is kept for it while it is written.
+/// The content of a file.
 #[derive(Debug)]
-pub struct Scratch {
-    /// To write to; whoever takes it out gives the room back, which the file itself takes by then.
-    pub file: File,
-    _room: Room,
+pub enum Content {
+    /// As it lies on disk.
+    Clear(File),
+    /// Opened while it is read.
+    Sealed(Box<FileOpener>),
+}
+
+impl Read for Content {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(file) => file.read(out),
+            Self::Sealed(opener) => opener.read(out),
+        }
+    }
+}
+
+/// A content as the chunks of a body, read by threads that may wait for the disk.
+pub fn chunks(
+    content: impl Read + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold(Some(content), |content| async move {
+        let mut content = content?;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+            let wanted = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+            let read = Read::by_ref(&mut content).take(wanted).read_to_end(&mut bytes);
+            (read.map(|_| bytes), content)
+        });
+        match read.await {
+            Ok((Ok(bytes), _)) if bytes.is_empty() => None,
+            Ok((Ok(bytes), content)) => Some((Ok(Bytes::from(bytes)), Some(content))),
+            Ok((Err(error), _)) => Some((Err(error), None)),
+            Err(_) => Some((Err(io::Error::other("reading a file was given up")), None)),
+        }
+    })
+}
+
+/// What seals a file that is being written.
+#[derive(Debug)]
+struct Sealing {
+    keys: Arc<Keys>,
+    sealer: FileSealer,
+    /// Of what lies on disk.
+    hash: Sha256,
+}
+
+impl Sealing {
+    fn new(keys: Arc<Keys>) -> Result<Self, KeyError> {
+        Ok(Self { keys, sealer: FileSealer::new()?, hash: Sha256::new() })
+    }
+
+    fn write(&mut self, bytes: &[u8], mut file: &File) -> io::Result<()> {
+        let Self { sealer, hash, .. } = self;
+        sealer.push(bytes, &mut |sealed| {
+            hash.update(sealed);
+            file.write_all(sealed)
+        })
+    }
+
+    /// Seals the rest; the name of the file.
+    fn finish(&mut self, mut file: &File) -> io::Result<String> {
+        let Self { sealer, hash, .. } = self;
+        sealer.finish(&mut |sealed| {
+            hash.update(sealed);
+            file.write_all(sealed)
+        })?;
+        Ok(hex(&std::mem::take(hash).finalize()))
+    }
 }
 
 /// A file on its way to disk. Dropped unfinished, it leaves nothing.
@@ -277,6 +411,7 @@ pub struct BlobWriter {
     _room: Room,
     path: Option<PathBuf>,
     file: File,
+    sealing: Option<Sealing>,
     hash: Sha256,
     first: Vec<u8>,
     bytes: u64,
@@ -292,7 +427,11 @@ impl BlobWriter {
             self.over = true;
             return Ok(());
         }
-        self.file.write_all(bytes).map_err(BlobError::disk("writing a file"))?;
+        let written = match &mut self.sealing {
+            Some(sealing) => sealing.write(bytes, &self.file),
+            None => self.file.write_all(bytes),
+        };
+        written.map_err(BlobError::disk("writing a file"))?;
         self.hash.update(bytes);
         let wanted = FIRST_BYTES.saturating_sub(self.first.len());
         self.first.extend(bytes.iter().take(wanted));
@@ -319,13 +458,18 @@ impl BlobWriter {
     }
 
     /// Puts the file on disk under its name. A file that is there already is taken for it, once its
-    /// length agrees.
+    /// length agrees; what is sealed is never the same twice.
     pub fn finish(mut self) -> Result<Stored, BlobError> {
         if self.over {
             return Err(BlobError::TooLarge { limit: self.limit });
         }
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
-        let to = self.folder.path(&sha256)?;
+        let name = match &mut self.sealing {
+            Some(sealing) => sealing.finish(&self.file),
+            None => Ok(sha256.clone()),
+        };
+        let name = name.map_err(BlobError::disk("writing a file"))?;
+        let to = self.folder.path(&name)?;
         let stored = Stored { sha256, bytes: self.bytes, first: std::mem::take(&mut self.first) };
         let folder = to.parent().unwrap_or(&self.folder.dir).to_owned();
         let choosing = self.folder.choose();
@@ -348,6 +492,9 @@ impl BlobWriter {
         }
         self.path = None;
         sync_dir(&folder).map_err(BlobError::disk("syncing a folder"))?;
+        if let Some(Sealing { keys, sealer, .. }) = self.sealing.take() {
+            keys.remember(sealer.sealed(&stored.sha256, &name));
+        }
         Ok(stored)
     }
 

@@ -4,7 +4,7 @@
 //! them, appends records, and is answered when they are on disk; a job that fails leaves no trace.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,7 @@ use crate::store::journal::disk::Disk;
 use crate::store::journal::{
     JournalError, JournalReport, Position, ReadError, Reader, Records, Verdict,
 };
+use crate::store::keys::KeyError;
 use crate::store::views::{Entry, Scan, Table, ViewError, Views};
 
 mod hand;
@@ -39,7 +40,23 @@ use writer::{Call, Message};
 /// that depends on records: a record can be folded and then rolled back with its job.
 pub trait Fold: Send + 'static {
     /// The layout of the views. Another number than last time makes the views again.
-    const LAYOUT: u32;
+    fn layout(&self) -> u32;
+
+    /// The form in which `payload` is kept, where it is another: what is appended, and what
+    /// [`Fold::apply`] and every reader then see. An error refuses the record.
+    fn seal(
+        &mut self,
+        payload: &[u8],
+        views: &ViewWriter<'_>,
+    ) -> Result<Option<Vec<u8>>, FoldError> {
+        let (_, _) = (payload, views);
+        Ok(None)
+    }
+
+    /// What stands for `text` where what is kept must not tell it.
+    fn blind(&self, text: &str) -> String {
+        text.to_owned()
+    }
 
     /// Brings the record `seq` into the views. An error refuses the record where it is being
     /// appended, and stops the opening where it is being folded again.
@@ -132,6 +149,9 @@ pub enum StoreError {
         #[source]
         source: FoldError,
     },
+    /// The keys of the store cannot be used.
+    #[error("the keys of the store")]
+    Keys(#[from] KeyError),
     /// The writer cannot be started.
     #[error("starting the store's writer")]
     Thread(#[source] std::io::Error),
@@ -257,6 +277,15 @@ impl Engine {
     pub fn open<F: Fold>(
         settings: &Settings,
         fold: F,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, OpenReport), StoreError> {
+        Self::open_with(settings, || Ok(fold), clock)
+    }
+
+    /// The same with a fold that is made once the folder is locked.
+    pub fn open_with<F: Fold>(
+        settings: &Settings,
+        fold: impl FnOnce() -> Result<F, StoreError>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, OpenReport), StoreError> {
         open::in_folder(settings, fold, clock)
@@ -413,6 +442,17 @@ impl Engine {
         // An error means that the writer is gone, which is what was asked for.
         answer.await.unwrap_or_default();
     }
+}
+
+/// Does `work` while no engine can have the store in `dir`.
+///
+/// # Errors
+/// When somebody has it, or the folder cannot be used.
+pub fn locked<T>(dir: &Path, work: impl FnOnce() -> T) -> Result<T, StoreError> {
+    let lock = FolderLock::take(dir)?;
+    let done = work();
+    drop(lock);
+    Ok(done)
 }
 
 /// What a panic said, where it said something.

@@ -18,7 +18,9 @@ const SPAN: Duration = Duration::from_secs(3);
 struct OneKey;
 
 impl Fold for OneKey {
-    const LAYOUT: u32 = 1;
+    fn layout(&self) -> u32 {
+        1
+    }
 
     fn apply(
         &mut self,

@@ -166,8 +166,9 @@ fn damage_is_named(backup: &Path, cases: &[Value]) {
     let path = first_segment(backup);
     let whole = fs::read(&path).unwrap();
     let mut bytes = whole.clone();
-    let at = bytes.windows(6).position(|it| it == b"Kopia.").unwrap();
-    bytes[at] ^= 1;
+    // Behind the head of the sealed record, which tells the case.
+    let at = bytes.windows(4).position(|it| it == b"KLS1").unwrap();
+    bytes[at + 1500] ^= 1;
     fs::write(&path, bytes).unwrap();
     let (done, report) = run(&["audit", "verify", text(backup)]);
     let segment = path.file_name().unwrap().to_str().unwrap();

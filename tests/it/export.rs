@@ -8,6 +8,7 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 
 use crate::staff::{Browser, REPLY, hidden, start, taken};
+use crate::staff_files::files_on_disk;
 use crate::support::{File, VC1, World, case_id, complaint, not_run};
 
 type Archive = BTreeMap<String, Vec<u8>>;
@@ -158,9 +159,12 @@ fn a_case_is_taken_out_whole_for_the_registry() {
     assert!(log.contains("tog ut ärendet för diarieföring"), "{log}");
 
     // A file that is damaged is not given out as if it were whole.
-    let sha: String = Sha256::digest(LETTER).iter().map(|it| format!("{it:02x}")).collect();
-    let file = world.dir.join("store/attachments").join(&sha[..2]).join(&sha);
-    std::fs::write(file, b"%PDF-1.7\nP\xC3\x85HITTAT BRED").unwrap();
+    let files = files_on_disk(&world);
+    let mut sizes = files.iter().map(|it| std::fs::metadata(it).unwrap().len());
+    let letter = sizes.position(|it| it < 200).unwrap();
+    let mut bytes = std::fs::read(&files[letter]).unwrap();
+    bytes[12] ^= 1;
+    std::fs::write(&files[letter], bytes).unwrap();
     assert_eq!(anna.get(&format!("/arende/{number}/export")).status, 503);
     let to = world.dir.join("skadad.zip");
     let (done, told) = world.command(&[&export[..6], &[to.to_str().unwrap()]].concat());

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod at_rest;
 mod backup;
 mod browser;
 mod campaign;

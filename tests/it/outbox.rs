@@ -40,7 +40,7 @@ fn world(region: &Peer, inkorg: &Peer) -> World {
 }
 
 /// A command as the README writes it, run in the world; it must be there.
-fn run(world: &World, line: &str, good: bool) -> String {
+pub fn run(world: &World, line: &str, good: bool) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The tests also run where there is no README.
     if let Ok(readme) = fs::read_to_string(root.join("README.md")) {

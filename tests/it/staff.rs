@@ -22,8 +22,10 @@ pub fn start(world: crate::support::Plan) -> World {
 }
 
 pub fn door(world: &World) -> SocketAddr {
-    let line = world.wait_log(0, "staff 127");
-    line.trim().strip_prefix("staff ").unwrap().parse().unwrap()
+    world.wait_log(0, "staff 127");
+    // After a start there is another one.
+    let log = world.log();
+    log.lines().rev().find_map(|it| it.strip_prefix("staff ")).unwrap().parse().unwrap()
 }
 
 impl Browser {

@@ -14,4 +14,4 @@ pub use messages::*;
 pub use peer::{Act, Call, Peer, inbox_answer, region_answer};
 pub use tools::not_run;
 pub use tree::Node;
-pub use world::{Plan, World, certificate, certs, copy_folder, program, temp};
+pub use world::{Plan, World, certificate, certs, copy_folder, program, temp, write_master_key};

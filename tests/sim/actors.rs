@@ -333,6 +333,7 @@ async fn leave_trace(life: &Life, sent: &Sent) {
             remarks: Vec::new(),
             owed: Vec::new(),
             original: None,
+            sealed_files: Vec::new(),
         };
         transaction.append(&serde_json::to_vec(&record).unwrap()).map(|_| ())
     });

@@ -100,7 +100,7 @@ pub struct SimFold {
 
 impl SimFold {
     pub fn new(bug: Option<Bug>) -> Self {
-        Self { inner: CaseFold, bug, folded: 0, rebuilding: false }
+        Self { inner: CaseFold::default(), bug, folded: 0, rebuilding: false }
     }
 
     fn fold(
@@ -201,7 +201,9 @@ fn read(views: &ViewWriter<'_>, id: ItemId) -> Result<Item, FoldError> {
 }
 
 impl Fold for SimFold {
-    const LAYOUT: u32 = CaseFold::LAYOUT;
+    fn layout(&self) -> u32 {
+        self.inner.layout()
+    }
 
     fn apply(
         &mut self,

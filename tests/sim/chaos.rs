@@ -219,7 +219,7 @@ fn choose(world: &World, life: &Life) -> Option<(Vec<u8>, klagomal::complaint::m
     let payload = all.get(at)?.payload.clone();
     match Payload::read(&payload).ok()? {
         Payload::Case(record) => Some((payload, record.case)),
-        Payload::Store(_) => None,
+        Payload::Store(_) | Payload::Sealed(_) => None,
     }
 }
 

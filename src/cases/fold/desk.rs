@@ -7,9 +7,11 @@ use crate::complaint::event::{Event, ItemId};
 use crate::complaint::message::Ii;
 use crate::store::engine::{FoldError, ViewWriter};
 use crate::store::journal::Position;
+use crate::store::keys::Keys;
 
 use super::super::key;
 use super::super::record::{Item, ItemState};
+use super::super::sealed::blinded;
 use super::{Moved, add, move_item, read, read_case};
 
 /// The counters of a unit go under this name.
@@ -37,6 +39,7 @@ pub(super) fn shelve(case: &Case, views: &mut ViewWriter<'_>, step: i64) -> Resu
 
 /// Complainant and patient, by the hash of who they are.
 pub(super) fn index_people(
+    keys: Option<&Keys>,
     views: &mut ViewWriter<'_>,
     case: &Ii,
     event: &Event,
@@ -44,8 +47,10 @@ pub(super) fn index_people(
     let Event::Opened(opened) = event else { return Ok(()) };
     let patient = opened.complaint.patient.as_ref().and_then(|it| it.person_id.as_ref());
     for id in opened.complaint.complainant.person_id.iter().chain(patient) {
-        let identity = id.extension.as_deref().unwrap_or(&id.root);
-        views.put(&key::person(identity, case), Vec::new())?;
+        let identity = blinded(keys, id.extension.as_deref().unwrap_or(&id.root));
+        let identity = key::person_hash(&identity);
+        views.put(&key::person_hashed(&identity, case), Vec::new())?;
+        views.put(&key::case_person(case, &identity), Vec::new())?;
     }
     Ok(())
 }

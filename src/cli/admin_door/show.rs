@@ -28,6 +28,27 @@ pub(super) fn cases(value: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn removed(value: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let rows = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    for row in rows {
+        writeln!(
+            out,
+            "{}  {}  opened {}  closed {}  removed {} by {}, {}",
+            text(row, "number"),
+            text(row, "unit"),
+            minute(text(row, "opened")),
+            minute(text(row, "closed")),
+            minute(text(row, "removed")),
+            text(row, "by"),
+            text(row, "decision")
+        )?;
+    }
+    if rows.is_empty() {
+        writeln!(out, "no case has been removed")?;
+    }
+    Ok(())
+}
+
 pub(super) fn case(value: &Value, out: &mut dyn Write) -> io::Result<()> {
     let case = value.get("case").unwrap_or(&Value::Null);
     writeln!(out, "{}  {}", text(case, "number"), text(value, "status"))?;

@@ -118,7 +118,7 @@ impl World {
         let clock: Arc<dyn crate::clock::Clock> = Arc::new(made.clock.clone());
         let store = made.path("store");
         let settings = StoreSettings::new(&store);
-        let (engine, _) = Engine::open(&settings, CaseFold, Arc::clone(&clock)).unwrap();
+        let (engine, _) = Engine::open(&settings, CaseFold::default(), Arc::clone(&clock)).unwrap();
         let blobs = Blobs::new(&store.join("attachments")).unwrap();
         let own = routing.get().table.platform().hsa_id.clone();
         let cases = Cases::new(engine, blobs, Arc::clone(&clock), own, "test".to_owned());

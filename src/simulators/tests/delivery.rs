@@ -122,7 +122,8 @@ fn store(dir: &Path, disk: &MemoryDisk, table: &Arc<MemoryTable>, run: u32) -> C
     settings.probe_interval = Duration::from_millis(5);
     let (disk, table) = (Arc::new(disk.clone()), Arc::clone(table) as Arc<_>);
     let clock = Arc::new(SystemClock);
-    let opened = Engine::open_on(&settings, disk, table, "boot", CaseFold, clock.clone());
+    let opened =
+        Engine::open_on(&settings, disk, table, "boot", CaseFold::default(), clock.clone());
     let blobs = Blobs::new(&dir.join("attachments")).unwrap();
     Cases::new(opened.unwrap().0, blobs, clock, id("SE0000000000-GATEWAY"), format!("run-{run}"))
 }

@@ -132,7 +132,7 @@ fn what_is_given_out_takes_no_room_that_cases_need_and_leaves_no_name() {
     let blobs = Blobs::keeping_free(dir.path(), 1).unwrap();
     let writing = || blobs.shared.writing.load(Ordering::Relaxed);
     let mut scratch = blobs.scratch(1000).unwrap();
-    scratch.file.write_all(b"given out").unwrap();
+    scratch.write_all(b"given out").unwrap();
     assert_eq!(writing(), 1000);
     assert_eq!(fs::read_dir(&blobs.shared.tmp).unwrap().count(), 0);
     drop(scratch);

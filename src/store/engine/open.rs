@@ -37,7 +37,7 @@ pub(super) struct Ground {
 
 pub(super) fn in_folder<F: Fold>(
     settings: &Settings,
-    fold: F,
+    fold: impl FnOnce() -> Result<F, StoreError>,
     clock: Arc<dyn Clock>,
 ) -> Result<(Engine, OpenReport), StoreError> {
     let dir = settings.dir.as_path();
@@ -53,6 +53,7 @@ pub(super) fn in_folder<F: Fold>(
         })
         .map_err(folder("making the folder"))?;
     let lock = FolderLock::take(dir)?;
+    let fold = fold()?;
     let disk = FolderDisk::open(&dir.join("journal")).map_err(folder("opening journal/"))?;
     let table = SledTable::open(&dir.join("views"))?;
     let doubt = table.take_doubt().map(|error| chain(&error));
@@ -111,7 +112,7 @@ fn prepare<F: Fold>(
     for damage in &report.damage {
         tracing::error!(damage = %damage, "the journal is damaged; the rest of it is served");
     }
-    let origin = Origin { journal: journal.id(), layout: F::LAYOUT, boot };
+    let origin = Origin { journal: journal.id(), layout: fold.layout(), boot };
     let why = doubt.or_else(|| reason(standing.as_ref(), &origin, report.last_seq));
     let mut folding = Folding::new(table.as_ref(), &mut fold, &journal);
     let views = folding.bring(why, standing.and_then(|(_, applied)| applied), &origin)?;

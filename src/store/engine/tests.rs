@@ -18,7 +18,9 @@ mod lives;
 struct Pairs<const LAYOUT: u32 = 1>;
 
 impl<const LAYOUT: u32> Fold for Pairs<LAYOUT> {
-    const LAYOUT: u32 = LAYOUT;
+    fn layout(&self) -> u32 {
+        LAYOUT
+    }
 
     fn apply(
         &mut self,

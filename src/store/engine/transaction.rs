@@ -44,6 +44,12 @@ pub(super) trait Apply: Send {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError>;
+    fn seal(
+        &mut self,
+        payload: &[u8],
+        views: &ViewWriter<'_>,
+    ) -> Result<Option<Vec<u8>>, FoldError>;
+    fn blind(&self, text: &str) -> String;
 }
 
 impl<F: Fold> Apply for F {
@@ -54,6 +60,18 @@ impl<F: Fold> Apply for F {
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
         Fold::apply(self, position.seq, position, payload, views)
+    }
+
+    fn seal(
+        &mut self,
+        payload: &[u8],
+        views: &ViewWriter<'_>,
+    ) -> Result<Option<Vec<u8>>, FoldError> {
+        Fold::seal(self, payload, views)
+    }
+
+    fn blind(&self, text: &str) -> String {
+        Fold::blind(self, text)
     }
 }
 
@@ -107,15 +125,29 @@ impl Transaction<'_> {
     /// Appends a record of at most [`crate::limits::RECORD_BYTES_MAX`] bytes and folds it into the
     /// views that the rest of the job sees. At most [`crate::limits::BATCH_BYTES_MAX`] in one job.
     pub fn append(&mut self, payload: &[u8]) -> Result<Position, StoreError> {
+        let mut views = ViewWriter { overlay: self.overlay, table: self.table };
+        let sealed = match self.fold.seal(payload, &views) {
+            Ok(sealed) => sealed,
+            Err(source) => {
+                let seq = self.journal.seq().saturating_add(1);
+                return Err(self.failed(StoreError::Fold { seq, source }));
+            }
+        };
+        let payload = sealed.as_deref().unwrap_or(payload);
         let position = match self.journal.stage(payload) {
             Ok(position) => position,
             Err(error) => return Err(self.failed(error.into())),
         };
-        let mut views = ViewWriter { overlay: self.overlay, table: self.table };
         match self.fold.apply(position, payload, &mut views) {
             Ok(()) => Ok(position),
             Err(source) => Err(self.failed(StoreError::Fold { seq: position.seq, source })),
         }
+    }
+
+    /// What stands for `text` where what is kept must not tell it; itself, where it may.
+    #[must_use]
+    pub fn blind(&self, text: &str) -> String {
+        self.fold.blind(text)
     }
 
     fn failed(&mut self, error: StoreError) -> StoreError {
@@ -128,6 +160,7 @@ impl Transaction<'_> {
             | StoreError::Folder { .. }
             | StoreError::Journal(_)
             | StoreError::Read(_)
+            | StoreError::Keys(_)
             | StoreError::Thread(_) => None,
         };
         self.views_failed |= view.is_some_and(ViewError::is_database);

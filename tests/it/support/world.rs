@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,6 +81,7 @@ pub struct Plan {
     routing: String,
     crl: Option<&'static str>,
     onward: bool,
+    clear: bool,
     settings: Vec<(String, String)>,
 }
 
@@ -110,6 +112,12 @@ impl Plan {
     /// Every event of the handling is sent to the region's system, too.
     pub fn onward(mut self) -> Self {
         self.onward = true;
+        self
+    }
+
+    /// Without a master key, so that cases lie in the clear.
+    pub fn in_the_clear(mut self) -> Self {
+        self.clear = true;
         self
     }
 
@@ -235,6 +243,10 @@ impl Plan {
         }
         if !self.settings.iter().any(|(_, line)| line.starts_with("min_free_bytes")) {
             sections[2].1.push_str("min_free_bytes = 1_048_576\n");
+        }
+        if !self.clear {
+            sections[2].1.push_str("master_key_file = \"master.key\"\n");
+            write_master_key(&dir.join("master.key"), "6b");
         }
         let text: String = sections.iter().map(|(name, it)| format!("[{name}]\n{it}\n")).collect();
         fs::write(dir.join("klagomal.toml"), text).unwrap();
@@ -551,6 +563,12 @@ fn keep(from: impl std::io::Read + Send + 'static, log: Arc<Mutex<String>>) -> J
             line.clear();
         }
     })
+}
+
+/// Writes a master key, the same for the same two digits.
+pub fn write_master_key(path: &Path, digits: &str) {
+    fs::write(path, digits.repeat(32)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Copies a folder and all in it.

@@ -1,0 +1,195 @@
+//! Sealing what is appended, opening what is folded, and what is left of a case that was removed.
+
+use jiff::Timestamp;
+
+use crate::complaint::event::ItemId;
+use crate::complaint::message::Ii;
+use crate::store::engine::{FoldError, ViewWriter};
+use crate::store::keys::{KeyError, Keys};
+use crate::store::views::Scan;
+
+use super::super::key;
+use super::super::record::{Item, Payload, Receipt, Record, RecordError, Removed};
+use super::super::remove::Remains;
+use super::super::sealed::{self, Head, Sealed};
+use super::{add, counter, read, read_case, unindex, unlist, write};
+
+/// What is to be appended for the plain record `payload`.
+pub(super) fn seal(
+    keys: &Keys,
+    payload: &[u8],
+    views: &ViewWriter<'_>,
+) -> Result<Option<Vec<u8>>, FoldError> {
+    let Payload::Case(mut record) = Payload::read(payload).map_err(of_record)? else {
+        return Ok(None);
+    };
+    name_files(keys, &mut record).map_err(of_record)?;
+    let key = match key_of(views, &record.case)? {
+        Some(key) => key,
+        None => keys.make(next_key(views)?).map_err(|error| of_record(RecordError::Key(error)))?,
+    };
+    let mut head = Head::of(&record, key);
+    if let Some(came) = &mut head.came {
+        came.digest = keys.blind(&came.digest);
+        if head.number.is_none() {
+            head.number = read_case(views, &record.case)?.map(|case| case.number);
+        }
+    }
+    let sealed = sealed::seal(keys, &head, &record).map_err(of_record)?;
+    sealed.ok_or_else(|| of_record(RecordError::Removed)).map(Some)
+}
+
+/// Each file that is on disk and sealed becomes this record's own. One whose key is not known any
+/// more refuses the record: it would name a file that nobody can open.
+fn name_files(keys: &Keys, record: &mut Record) -> Result<(), RecordError> {
+    let contents = record.contents().into_iter();
+    let wanted: Vec<String> = contents.map(|(sha256, _)| sha256.to_owned()).collect();
+    let named = wanted.iter().map(|sha256| keys.take(sha256).ok_or(RecordError::FileForgotten));
+    record.sealed_files = named.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// The key of a case, where it has one.
+fn key_of(views: &ViewWriter<'_>, case: &Ii) -> Result<Option<u64>, FoldError> {
+    let found = views.get(&key::case_key(case))?;
+    Ok(found.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes))
+}
+
+fn next_key(views: &ViewWriter<'_>) -> Result<u64, FoldError> {
+    let found = views.get(&key::count(key::KEYS_USED, ""))?;
+    Ok(found.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// Notes which key a case has, and that no other gets it.
+pub(super) fn note_key(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    if next_key(views)? <= head.key {
+        let next = head.key.saturating_add(1).to_be_bytes();
+        views.put(&key::count(key::KEYS_USED, ""), next)?;
+    }
+    Ok(())
+}
+
+/// Brings a sealed record to the fold: `None` where there is nothing more of it to fold.
+pub(super) fn open(
+    keys: Option<&Keys>,
+    seq: u64,
+    record: &Sealed,
+    views: &mut ViewWriter<'_>,
+) -> Result<Option<Record>, FoldError> {
+    note_key(&record.head, views)?;
+    match record.open(keys) {
+        Ok(Some(mut opened)) => {
+            if key_of(views, &record.head.case)? != Some(record.head.key) {
+                let case = key::case_key(&record.head.case);
+                views.put(&case, record.head.key.to_be_bytes())?;
+            }
+            if let (Some(incoming), Some(came)) = (&mut opened.incoming, &record.head.came) {
+                incoming.digest.clone_from(&came.digest);
+            }
+            Ok(Some(opened))
+        }
+        Ok(None) => remains(&record.head, views).map(|()| None),
+        // No damage: the next start may well read it.
+        Err(error @ (RecordError::NoKeys | RecordError::Key(KeyError::Disk { .. }))) => {
+            Err(of_record(error))
+        }
+        // Damage is of its place: the rest is served.
+        Err(error) => {
+            tracing::error!(seq, key = record.head.key, "left out of the views: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// What a record leaves whose key is shredded: its message is known again, its number is not given
+/// again.
+fn remains(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    if let (Some(came), Some(number)) = (&head.came, &head.number) {
+        let receipt = Receipt {
+            digest: came.digest.clone(),
+            case: head.case.clone(),
+            number: number.clone(),
+            received: head.at,
+        };
+        write(views, key::message(&came.sender, &came.id), &receipt)?;
+    }
+    if let (true, Some(number)) = (head.opens, &head.number) {
+        write(views, key::number(number.as_str()), &head.case)?;
+        add(views, (key::NUMBERS_SKIPPED, ""), 1)?;
+    }
+    Ok(())
+}
+
+/// Takes a case out of every view. What was folded of it before is gone then, as [`remains`] would
+/// have left it.
+pub(super) fn remove(
+    at: Timestamp,
+    removed: &Removed,
+    views: &mut ViewWriter<'_>,
+) -> Result<(), FoldError> {
+    for slot in &removed.keys {
+        write(views, key::removed(*slot), &Remains::of(at, removed))?;
+    }
+    let Some(case) = read_case(views, &removed.case)? else { return Ok(()) };
+    unlist(&case, views)?;
+    views.delete(&key::opened(case.opened, &case.id))?;
+    for (reading, _) in all(views, key::readings(&case.id))? {
+        let seq = reading.split_last_chunk::<8>().map_or(0, |(_, seq)| u64::from_be_bytes(*seq));
+        for unit in &removed.units {
+            views.delete(&key::unit_reading(unit, seq))?;
+        }
+        views.delete(&reading)?;
+    }
+    for (event, _) in all(views, key::events(&case.id))? {
+        let seq = event.split_last_chunk::<8>().map_or(0, |(_, seq)| u64::from_be_bytes(*seq));
+        forget_items(seq, views)?;
+        views.delete(&event)?;
+    }
+    for (person, _) in all(views, key::case_people(&case.id))? {
+        let identity = person.split_last_chunk::<32>().map(|(_, identity)| *identity);
+        if let Some(identity) = identity {
+            views.delete(&key::person_hashed(&identity, &case.id))?;
+        }
+        views.delete(&person)?;
+    }
+    for file in &removed.files {
+        views.delete(&key::file(file))?;
+    }
+    views.delete(&key::case_key(&case.id))?;
+    for (piece, _) in all(views, key::case(&case.id))? {
+        views.delete(&piece)?;
+    }
+    add(views, ("cases", ""), -1)?;
+    add(views, (key::NUMBERS_SKIPPED, ""), 1)
+}
+
+fn forget_items(seq: u64, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+    for n in 0..=u16::MAX {
+        let id = ItemId { seq, n };
+        let Some(item) = read::<Item>(views, &key::item(id))? else { break };
+        unindex(&item, views)?;
+        add(views, counter(&item), -1)?;
+        views.delete(&key::lane_item(&item.to, &item.case, id))?;
+        views.delete(&key::item(id))?;
+    }
+    Ok(())
+}
+
+/// Every entry under a prefix, however many there are.
+fn all(
+    views: &ViewWriter<'_>,
+    prefix: Vec<u8>,
+) -> Result<Vec<crate::store::views::Entry>, FoldError> {
+    let mut found = Vec::new();
+    let mut scan = Scan::prefix(prefix.clone());
+    loop {
+        let page = views.scan(&scan)?;
+        let Some((last, _)) = page.last().cloned() else { return Ok(found) };
+        found.extend(page);
+        scan = Scan::prefix(prefix.clone()).after(last);
+    }
+}
+
+fn of_record(error: RecordError) -> FoldError {
+    FoldError::Record(Box::new(error))
+}
