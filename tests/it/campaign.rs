@@ -1,6 +1,6 @@
-//! `kill -9` at random moments under load: every promise that was made is kept.
+//! Kills and power cuts at random moments under load: every promise that was made is kept.
 //!
-//! `KLAGOMAL_SCALE` multiplies the number of kills; `KLAGOMAL_SEED` repeats a run's choices.
+//! `KLAGOMAL_SCALE` multiplies the number of both; `KLAGOMAL_SEED` repeats a run's choices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,11 +15,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    Answer, Call, Connection, File, Peer, Random, Unit, VC1, VC2, World, case_id, certs, complaint,
-    inbox_answer, program, region_answer, supplement,
+    Answer, Call, Connection, File, Keeps, Peer, Plan, Power, Random, Unit, VC1, VC2, World,
+    case_id, certs, complaint, inbox_answer, program, region_answer, supplement,
 };
 
 const KILLS: usize = 50;
+const CUTS: usize = 50;
 const SENDERS: u64 = 4;
 /// Each of this many kills is followed by damage to the views.
 const DAMAGE_EVERY: usize = 8;
@@ -64,67 +65,178 @@ pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect(name))
 }
 
+/// The receivers of a campaign, and what was seen of it.
+struct Campaign {
+    seed: u64,
+    region: Peer,
+    inkorg: Peer,
+    random: Random,
+}
+
+impl Campaign {
+    fn new() -> Self {
+        let clock = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs());
+        let seed = number("KLAGOMAL_SEED", clock);
+        eprintln!("KLAGOMAL_SEED={seed}");
+        Self {
+            seed,
+            region: Peer::start(certs(), "region", region_answer),
+            inkorg: Peer::start(certs(), "inkorg", inbox_answer),
+            random: Random::new(seed),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        World::plan().region(self.region.address).inkorg(self.inkorg.address)
+    }
+
+    /// Senders send while `strike` kills the gateway and starts it, `strikes` times; every third time
+    /// the receivers fall with it. What they were acknowledged.
+    fn run(
+        &mut self,
+        world: &mut World,
+        strikes: usize,
+        strike: &mut dyn FnMut(usize, &mut World, &mut Random),
+    ) -> Vec<History> {
+        let load = Arc::new(Load {
+            door: RwLock::new(Some(world.https)),
+            stop: AtomicBool::new(false),
+            wrong: Mutex::default(),
+            acknowledged: AtomicUsize::new(0),
+        });
+        let seed = self.seed;
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|of| {
+                let load = Arc::clone(&load);
+                std::thread::spawn(move || send(&load, of, Random::new(seed ^ (of + 1))))
+            })
+            .collect();
+        for at in 1..=strikes {
+            std::thread::sleep(Duration::from_millis(20 + self.random.below(300)));
+            if at.is_multiple_of(3) {
+                self.region.falls();
+                self.inkorg.falls();
+            }
+            *load.door.write().unwrap() = None;
+            strike(at, world, &mut self.random);
+            self.region.rises();
+            self.inkorg.rises();
+            *load.door.write().unwrap() = Some(world.https);
+        }
+        load.stop.store(true, Ordering::SeqCst);
+        let histories: Vec<History> = senders.into_iter().map(|it| it.join().unwrap()).collect();
+        let wrong = load.wrong.lock().unwrap().clone();
+        assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
+        histories
+    }
+
+    /// Holds everything that was seen against what the store and the receivers have.
+    fn check(&self, world: &World, strikes: usize, histories: &[History]) {
+        let held = settle(world);
+        check_cases(world, histories, self.seed);
+        check_relays(&self.region.calls(), histories, self.seed);
+        check_letters(&self.inkorg.calls(), histories, &held, self.seed);
+        let total: usize = histories.iter().map(|it| it.acknowledged.len()).sum();
+        let unheard: usize = histories.iter().map(|it| it.unheard).sum();
+        let resent: usize = histories.iter().map(|it| it.resent).sum();
+        eprintln!(
+            "{strikes} times, {total} acknowledged, {resent} sent again, {unheard} of them had \
+             arrived; {} relays, {} calls to the inbox, {} outcomes unknown",
+            self.region.count(),
+            self.inkorg.count(),
+            held.len()
+        );
+        assert!(total > strikes, "too little load to prove anything: {total}");
+    }
+}
+
+fn times(of: usize) -> usize {
+    of * usize::try_from(number("KLAGOMAL_SCALE", 1)).unwrap()
+}
+
 #[test]
 fn fifty_kills_under_load_break_no_promise() {
-    let clock = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs());
-    let seed = number("KLAGOMAL_SEED", clock);
-    eprintln!("KLAGOMAL_SEED={seed}");
-    let kills = KILLS * usize::try_from(number("KLAGOMAL_SCALE", 1)).unwrap();
-    let region = Peer::start(certs(), "region", region_answer);
-    let inkorg = Peer::start(certs(), "inkorg", inbox_answer);
-    let mut world = World::plan().region(region.address).inkorg(inkorg.address).start();
-    let load = Arc::new(Load {
-        door: RwLock::new(Some(world.https)),
-        stop: AtomicBool::new(false),
-        wrong: Mutex::default(),
-        acknowledged: AtomicUsize::new(0),
-    });
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|of| {
-            let load = Arc::clone(&load);
-            std::thread::spawn(move || send(&load, of, Random::new(seed ^ (of + 1))))
-        })
-        .collect();
-    let mut random = Random::new(seed);
-    for kill in 1..=kills {
-        std::thread::sleep(Duration::from_millis(20 + random.below(300)));
-        *load.door.write().unwrap() = None;
+    let mut campaign = Campaign::new();
+    let mut world = campaign.plan().start();
+    let seed = campaign.seed;
+    let kills = times(KILLS);
+    let histories = campaign.run(&mut world, kills, &mut |kill, world, random| {
         world.kill();
+        world.start();
         if kill % DAMAGE_EVERY == 0 {
-            world.start();
-            let before = cases(&world);
+            let before = cases(world);
             world.kill();
-            damage(&world.dir.join("store/views"), kill / DAMAGE_EVERY, &mut random);
+            damage(&world.dir.join("store/views"), kill / DAMAGE_EVERY, random);
             world.start();
-            assert_eq!(
-                cases(&world),
-                before,
-                "the rebuilt views differ (seed {seed}, kill {kill})"
-            );
-        } else {
-            world.start();
+            assert_eq!(cases(world), before, "the rebuilt views differ (seed {seed}, kill {kill})");
         }
-        *load.door.write().unwrap() = Some(world.https);
-    }
-    load.stop.store(true, Ordering::SeqCst);
-    let histories: Vec<History> = senders.into_iter().map(|it| it.join().unwrap()).collect();
-    let wrong = load.wrong.lock().unwrap().clone();
-    assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
-    let held = settle(&world);
-    check_cases(&world, &histories, seed);
-    check_relays(&region.calls(), &histories, seed);
-    check_letters(&inkorg.calls(), &histories, &held, seed);
-    let total: usize = histories.iter().map(|it| it.acknowledged.len()).sum();
-    let unheard: usize = histories.iter().map(|it| it.unheard).sum();
-    let resent: usize = histories.iter().map(|it| it.resent).sum();
-    eprintln!(
-        "{kills} kills, {total} acknowledged, {resent} sent again, {unheard} of them had arrived; \
-         {} relays, {} calls to the inbox, {} outcomes unknown",
-        region.count(),
-        inkorg.count(),
-        held.len()
-    );
-    assert!(total > kills, "too little load to prove anything: {total}");
+    });
+    campaign.check(&world, kills, &histories);
+}
+
+#[test]
+fn fifty_power_cuts_under_load_break_no_promise() {
+    let mut campaign = Campaign::new();
+    let (mut power, plan) = Power::under(campaign.plan(), false);
+    let mut world = plan.start();
+    let (cuts, mut lost) = (times(CUTS), 0);
+    let histories = campaign.run(&mut world, cuts, &mut |cut, world, random| {
+        let keeps = if cut % 2 == 0 { Keeps::Nothing } else { Keeps::Any };
+        lost += power.cut(world, keeps, random);
+        world.start();
+    });
+    eprintln!("{lost} writes were not on the disk");
+    assert!(lost > cuts, "cuts that lose nothing prove nothing: {lost}");
+    campaign.check(&world, cuts, &histories);
+}
+
+/// The campaign is checked: where a disk lies about its syncs, a cut loses what was acknowledged.
+#[test]
+fn a_disk_that_lies_is_found_out_by_a_power_cut() {
+    let mut random = Random::new(4711);
+    let (mut power, plan) = Power::under(World::plan(), true);
+    let mut world = plan.start();
+    let message = make(&case_id("lies"), VC1, 0, &mut random);
+    let portal = World::caller("1177");
+    let answer = portal.post(world.https, message.body.as_bytes()).unwrap();
+    assert_eq!(answer.outcome(), "OK");
+    power.cut(&mut world, Keeps::Nothing, &mut random);
+    world.start();
+    assert_eq!(cases(&world), serde_json::json!([]), "it was acknowledged, and is gone");
+}
+
+/// A disk that stands still costs waiting, and neither an error nor memory.
+#[test]
+fn a_disk_that_stalls_for_two_seconds_costs_waiting_alone() {
+    let (power, plan) = Power::under(World::plan(), false);
+    let world = plan.start();
+    let mut random = Random::new(4712);
+    let messages: Vec<Message> =
+        (0..200).map(|at| make(&case_id(&format!("stall-{at}")), VC1, 0, &mut random)).collect();
+    let before = world.resident();
+    power.stalls();
+    let start = std::time::Instant::now();
+    let outcomes: Vec<String> = std::thread::scope(|scope| {
+        let sending: Vec<_> = messages
+            .chunks(5)
+            .map(|some| {
+                let door = world.https;
+                scope.spawn(move || {
+                    let mut connection = World::caller("1177").connect(door).unwrap();
+                    let mut send =
+                        |it: &Message| connection.post(it.body.as_bytes()).unwrap().outcome();
+                    some.iter().map(&mut send).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_secs(2));
+        power.goes_on();
+        sending.into_iter().flat_map(|it| it.join().unwrap()).collect()
+    });
+    assert!(start.elapsed() >= Duration::from_secs(2));
+    assert!(outcomes.iter().all(|it| it == "OK"), "{outcomes:?}");
+    let more = world.resident().saturating_sub(before);
+    assert!(more < 64 * 1024 * 1024, "{more} bytes more");
 }
 
 /// One sender: its cases one after another, each message until it is acknowledged.
@@ -333,7 +445,7 @@ pub fn check_cases(world: &World, histories: &[History], seed: u64) {
 
 /// Every file that a record names is there and whole, each on its own.
 fn check_files(world: &World, files: usize, seed: u64) {
-    let store = world.dir.join("store").display().to_string();
+    let store = world.store().display().to_string();
     let audit = ["audit", "verify", &store, "--anyway", "--json"];
     let report = Command::new(program()).args(audit).output().unwrap().stdout;
     let report: Value = serde_json::from_slice(&report).unwrap();

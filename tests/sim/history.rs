@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ pub struct History {
     pub bit_flipped: bool,
     /// Moves with everything that is noted: a place in the history.
     pub place: u64,
+    /// Of everything noted so far and when: two runs with the same one went the same way.
+    pub print: u64,
     told: Option<Vec<String>>,
 }
 
@@ -118,6 +121,9 @@ impl History {
     /// Notes what happened at `ms` of the run.
     pub fn note(&mut self, ms: u128, what: &str) {
         self.place += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.print, ms, what).hash(&mut hasher);
+        self.print = hasher.finish();
         if let Some(told) = &mut self.told {
             told.push(format!(
                 "{:>12.3} {what}",

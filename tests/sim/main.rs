@@ -132,6 +132,23 @@ fn every_promise_holds_under_every_fault() {
     }
 }
 
+/// One seed makes one run, on whichever thread and however often.
+#[test]
+fn a_seed_makes_the_same_run_again() {
+    let seeds = 100 * number("KLAGOMAL_SCALE").unwrap_or(1);
+    let prints = || {
+        let prints = Mutex::new(BTreeMap::new());
+        over(1, seeds, None, |seed, report| {
+            prints.lock().unwrap().insert(seed, report.print);
+            false
+        });
+        prints.into_inner().unwrap()
+    };
+    let (once, again) = (prints(), prints());
+    let others: Vec<&u64> = once.keys().filter(|seed| once[seed] != again[seed]).collect();
+    assert!(others.is_empty(), "these seeds went another way the second time: {others:?}");
+}
+
 /// The checker is checked: what each bug breaks is found.
 #[test]
 fn every_seeded_bug_is_found() {

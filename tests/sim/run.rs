@@ -24,6 +24,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     pub tally: Tally,
     pub simulated: Duration,
+    /// Of everything that was seen, and when.
+    pub print: u64,
     pub accepted: u64,
     pub delivered: u64,
     pub stuck: u64,
@@ -100,6 +102,7 @@ pub fn run(seed: u64, bug: Option<Bug>, ground: &Ground, told: bool) -> Report {
         violations: history.violations.clone(),
         tally: world.tally(),
         simulated,
+        print: history.print,
         accepted: u64::try_from(
             history
                 .sent

@@ -44,6 +44,14 @@ pub struct Peer {
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
     stop: Arc<AtomicBool>,
+    line: Arc<Line>,
+}
+
+/// The connections to a stand-in.
+#[derive(Debug, Default)]
+struct Line {
+    down: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
 }
 
 type Act1 = dyn Fn(&Call) -> Act + Send + Sync;
@@ -93,6 +101,8 @@ impl Peer {
         let address = listener.local_addr().unwrap();
         let (calls, stop) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::<AtomicBool>::default());
         let (kept, stopped) = (Arc::clone(&calls), Arc::clone(&stop));
+        let line = Arc::<Line>::default();
+        let held = Arc::clone(&line);
         let act: Arc<Act1> = Arc::new(act);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -101,12 +111,29 @@ impl Peer {
                 }
                 let (config, kept, act) = (config.clone(), Arc::clone(&kept), Arc::clone(&act));
                 if let Ok(stream) = stream {
+                    if held.down.load(Ordering::SeqCst) {
+                        continue;
+                    }
+                    held.open.lock().unwrap().extend(stream.try_clone());
                     // A caller that breaks off is an event like another.
                     std::thread::spawn(move || open(stream, config, &kept, &*act));
                 }
             }
         });
-        Self { address, calls, stop }
+        Self { address, calls, stop, line }
+    }
+
+    /// Breaks every connection off, wherever it is, and takes none until [`Peer::rises`].
+    pub fn falls(&self) {
+        self.line.down.store(true, Ordering::SeqCst);
+        for stream in self.line.open.lock().unwrap().drain(..) {
+            // One that has ended is down already.
+            drop(stream.shutdown(std::net::Shutdown::Both));
+        }
+    }
+
+    pub fn rises(&self) {
+        self.line.down.store(false, Ordering::SeqCst);
     }
 
     /// Every call until now.

@@ -82,6 +82,7 @@ pub struct Plan {
     crl: Option<&'static str>,
     onward: bool,
     clear: bool,
+    environment: Vec<(String, String)>,
     settings: Vec<(String, String)>,
 }
 
@@ -92,6 +93,7 @@ pub struct World {
     pub https: SocketAddr,
     pub admin: SocketAddr,
     child: Option<Child>,
+    environment: Vec<(String, String)>,
     readers: Vec<JoinHandle<()>>,
     log: Arc<Mutex<String>>,
 }
@@ -139,6 +141,12 @@ impl Plan {
         self
     }
 
+    /// What the gateway finds in its environment.
+    pub fn environment(mut self, of: &[(&str, &str)]) -> Self {
+        self.environment.extend(of.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
+        self
+    }
+
     /// A line of settings.
     pub fn set(mut self, section: &str, line: &str) -> Self {
         self.settings.push((section.to_owned(), line.to_owned()));
@@ -157,6 +165,7 @@ impl Plan {
             https: nowhere,
             admin: nowhere,
             child: None,
+            environment: self.environment.clone(),
             readers: Vec::new(),
             log: Arc::default(),
         }
@@ -277,6 +286,13 @@ impl World {
         self.launch(&[]).map(|child| self.child = Some(child))
     }
 
+    /// The folder of its store.
+    pub fn store(&self) -> PathBuf {
+        let text = fs::read_to_string(self.dir.join("klagomal.toml")).unwrap();
+        let of = text.split("[store]\ndir = \"").nth(1).unwrap();
+        self.dir.join(of.split('"').next().unwrap())
+    }
+
     /// Starts another process that takes doors and store over. The one that ran, to be waited for;
     /// or the exit status of the new one, and the old one runs.
     pub fn take_over(&mut self) -> Result<Predecessor, ExitStatus> {
@@ -289,6 +305,7 @@ impl World {
             .args(["serve", "--settings"])
             .arg(self.dir.join("klagomal.toml"))
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
