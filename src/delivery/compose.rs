@@ -178,6 +178,9 @@ impl Composed {
             if let Some(text) = pieces.text() {
                 return Some((Ok(text), pieces));
             }
+            if pieces.is_done() {
+                return None;
+            }
             // Files are read by a thread that may wait for the disk.
             tokio::task::spawn_blocking(move || pieces.next()).await.unwrap_or_default()
         });
@@ -216,6 +219,10 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn is_done(&mut self) -> bool {
+        self.file.is_none() && self.rest.peek().is_none()
+    }
+
     /// The next piece where it is text, which waits for nothing.
     fn text(&mut self) -> Option<Bytes> {
         if self.file.is_some() {

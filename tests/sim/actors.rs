@@ -224,14 +224,19 @@ async fn hang_up(world: &Arc<World>, life: &Arc<Life>, sent: &Sent) {
     }
     let (world, life, sent) = (Arc::clone(world), Arc::clone(life), sent.clone());
     tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            () = life.dead.cancelled() => return,
-            () = sleep(Duration::from_secs(60)) => {}
+        let mut away = false;
+        for _ in 0..60 {
+            // A store that takes nothing refuses the call, whoever waits for the answer.
+            away |= life.cases.engine().health().unavailable.is_some();
+            tokio::select! {
+                biased;
+                () = life.dead.cancelled() => return,
+                () = sleep(Duration::from_secs(1)) => {}
+            }
         }
         let calm = world.disturbed() == disturbed
             && world.generation.load(Ordering::SeqCst) == generation
-            && life.cases.engine().health().unavailable.is_none();
+            && !away;
         if calm && life.cases.case(&sent.case).is_ok_and(|case| case.is_none()) {
             world.break_promise(
                 Promise::BegunIsFinished,
@@ -300,7 +305,7 @@ async fn refused(world: &World, sent: &Sent, why: String) {
         return;
     }
     // Who may no longer call is told so, whatever was accepted before: it asks again when it may.
-    let barred = why.contains("Authorization missing");
+    let barred = why.contains("Authorization missing") || why.contains("has no permission");
     if barred && (sent.loose || matches!(sent.fate, Fate::Accepted(_))) {
         return;
     }

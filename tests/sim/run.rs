@@ -153,6 +153,7 @@ async fn live(world: &Arc<World>) -> (u64, u64) {
 async fn calm(world: &Arc<World>) {
     world.heal();
     world.note("calm");
+    world.clock.catches_up();
     let table = Arc::clone(&world.table.lock().unwrap());
     table.set_failing(false);
     world.disk.below().set_free(u64::MAX);

@@ -38,15 +38,28 @@ pub struct SimClock {
     began: Timestamp,
     base: Instant,
     skew_ms: AtomicI64,
+    /// The furthest that it was ever ahead.
+    ahead_ms: AtomicI64,
 }
 
 impl SimClock {
     pub fn at(began: Timestamp) -> Self {
-        Self { began, base: Instant::now(), skew_ms: AtomicI64::new(0) }
+        Self {
+            began,
+            base: Instant::now(),
+            skew_ms: AtomicI64::new(0),
+            ahead_ms: AtomicI64::new(0),
+        }
     }
 
     pub fn jump(&self, ms: i64) {
-        self.skew_ms.fetch_add(ms, Ordering::SeqCst);
+        let before = self.skew_ms.fetch_add(ms, Ordering::SeqCst);
+        self.ahead_ms.fetch_max(before + ms, Ordering::SeqCst);
+    }
+
+    /// What is due by a clock that was ahead waits until the clock is there again: it is there now.
+    pub fn catches_up(&self) {
+        self.skew_ms.store(self.ahead_ms.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }
 

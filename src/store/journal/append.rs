@@ -214,7 +214,8 @@ impl Journal {
             previous,
             previous_end,
         };
-        self.reader.close(first_seq);
+        // Its file is replaced, and may be missing for a while: nobody is to look for records there.
+        self.reader.leave_out(first_seq);
         let file = create_segment(self.disk.as_ref(), &head)?;
         self.reader.set_end(first_seq, frame::FIRST_OFFSET);
         self.head = head;

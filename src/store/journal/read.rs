@@ -54,8 +54,9 @@ impl Reader {
         self.ends.write().unwrap_or_else(PoisonError::into_inner).insert(segment, end);
     }
 
-    /// Forgets the open file of a segment that is about to be replaced.
-    pub(super) fn close(&self, segment: u64) {
+    /// Forgets a segment that is about to be replaced, until it has an end again.
+    pub(super) fn leave_out(&self, segment: u64) {
+        self.ends.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
         self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
     }
 
