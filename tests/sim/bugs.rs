@@ -49,25 +49,6 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 16] = [
-        Self::DiskLiesAboutSync,
-        Self::ForgetsIds,
-        Self::TakesOtherContent,
-        Self::SendsUnknownAgain,
-        Self::ForgetsLease,
-        Self::TakesForDelivered,
-        Self::IgnoresOrder,
-        Self::OneCallAtATime,
-        Self::RoutesAtSend,
-        Self::RefusalLeavesTrace,
-        Self::ShowsToOtherParty,
-        Self::DropsWhenHungUp,
-        Self::ForgetsNext,
-        Self::UnknownIsSilent,
-        Self::ViewsRemember,
-        Self::CannotReadItsOwn,
-    ];
-
     /// The promises that it breaks.
     pub const fn breaks(self) -> &'static [Promise] {
         match self {
