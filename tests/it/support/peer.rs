@@ -1,9 +1,10 @@
 //! Stand-ins for those whom the gateway calls: each message is kept, each answer is the test's own.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,7 +52,24 @@ pub struct Peer {
 #[derive(Debug, Default)]
 struct Line {
     down: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+    open: Mutex<BTreeMap<usize, TcpStream>>,
+    count: AtomicUsize,
+}
+
+impl Line {
+    fn hold(&self, stream: &TcpStream) -> usize {
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        self.open.lock().unwrap().extend(stream.try_clone().map(|it| (number, it)));
+        number
+    }
+
+    /// Also for the caller: what is held here would keep it open.
+    fn ends(&self, number: usize) {
+        if let Some(stream) = self.open.lock().unwrap().remove(&number) {
+            // The caller may have ended it.
+            drop(stream.shutdown(std::net::Shutdown::Both));
+        }
+    }
 }
 
 type Act1 = dyn Fn(&Call) -> Act + Send + Sync;
@@ -114,9 +132,14 @@ impl Peer {
                     if held.down.load(Ordering::SeqCst) {
                         continue;
                     }
-                    held.open.lock().unwrap().extend(stream.try_clone());
+                    let number = held.hold(&stream);
+                    let held = Arc::clone(&held);
                     // A caller that breaks off is an event like another.
-                    std::thread::spawn(move || open(stream, config, &kept, &*act));
+                    std::thread::spawn(move || {
+                        let ended = open(stream, config, &kept, &*act);
+                        held.ends(number);
+                        ended
+                    });
                 }
             }
         });
@@ -126,7 +149,7 @@ impl Peer {
     /// Breaks every connection off, wherever it is, and takes none until [`Peer::rises`].
     pub fn falls(&self) {
         self.line.down.store(true, Ordering::SeqCst);
-        for stream in self.line.open.lock().unwrap().drain(..) {
+        for stream in self.line.open.lock().unwrap().values() {
             // One that has ended is down already.
             drop(stream.shutdown(std::net::Shutdown::Both));
         }
