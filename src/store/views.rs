@@ -182,7 +182,7 @@ impl ViewError {
 pub struct Origin {
     /// The journal.
     pub journal: [u8; 16],
-    /// [`crate::store::engine::Fold::LAYOUT`] of the fold that made it.
+    /// [`crate::store::engine::Fold::layout`] of the fold that made it.
     pub layout: u32,
     /// The machine's boot: after another one nothing unsynced can be trusted.
     pub boot: String,
