@@ -42,7 +42,7 @@
 //! motfråga = question, svar = reply, ärendebekräftelse = confirmation, huvudproblem = main problem,
 //! ärendemottagare = case receiver, ärendehanterare = case handler, granskare = log reviewer,
 //! kvalitetsansvarig = quality lead, åtkomstlogg = access log,
-//! delproblem = sub problem, verksamhetsområde = operational area, tjänstekontrakt = contract.
+//! gallring = removal, delproblem = sub problem, verksamhetsområde = operational area, tjänstekontrakt = contract.
 
 // Ground: values that every part may use. No I/O.
 pub mod limits;

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Door, Trouble, blocking, reason_fits};
-use crate::cases::remove::{Ground, Remains, RemoveError, Scope};
+use crate::cases::remove::{Ground, Kept, Remains, RemoveError, Scope};
+use crate::complaint::message::Ii;
 use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 use crate::limits;
@@ -104,17 +105,27 @@ async fn remove(
         return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
     // A backup copies what records name: files must not go in the middle of it.
-    let Ok(_alone) = Arc::clone(&door.backing_up).try_acquire_owned() else {
+    let Ok(alone) = Arc::clone(&door.backing_up).try_acquire_owned() else {
         let why = "a backup is being made, or other cases removed; wait for that";
         return Err(Trouble::new(StatusCode::CONFLICT, why.to_owned()));
     };
+    // Whoever hangs up: what was begun is finished, its keys gone with it.
+    let removing = tokio::spawn(async move {
+        let done = remove_all(&door, request).await;
+        drop(alone);
+        done
+    });
+    removing.await.map_err(|_| Trouble::internal("the removal was cut off"))?.map(Json)
+}
+
+async fn remove_all(door: &Door, request: RemoveRequest) -> Result<RemoveDone, Trouble> {
     let scope = request.scope.into();
     let ground = Ground { decision: request.decision, by: request.by.to_string() };
     let mut done = RemoveDone { removed: Vec::new(), kept: Vec::new() };
     for number in request.numbers {
-        let why = match case_of(&door, &number).await? {
+        let why = match case_of(door, &number).await? {
             Some(case) => door.cases.remove(&case, &scope, &ground).await,
-            None => Ok(Some(crate::cases::remove::Kept::Changed)),
+            None => Ok(Some(Kept::Changed)),
         };
         match why.map_err(|error| of_removal(&error))? {
             None => done.removed.push(number),
@@ -122,13 +133,10 @@ async fn remove(
         }
     }
     tracing::warn!(removed = done.removed.len(), unit = %scope.unit, "cases were removed");
-    Ok(Json(done))
+    Ok(done)
 }
 
-async fn case_of(
-    door: &Door,
-    number: &str,
-) -> Result<Option<crate::complaint::message::Ii>, Trouble> {
+async fn case_of(door: &Door, number: &str) -> Result<Option<Ii>, Trouble> {
     let Some(number) = RegistrationNumber::parse(number) else { return Ok(None) };
     let cases = door.cases.clone();
     let found = blocking(move || cases.by_number(number.as_str())).await?;

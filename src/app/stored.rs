@@ -15,8 +15,8 @@ use crate::store::engine::{Engine, Settings, StoreError};
 use crate::store::keys::master::{self, MasterKey, Source};
 use crate::store::keys::{KeyError, Keys};
 
-/// Opens the store of `config`, finishes a removal of cases that was cut off, and says at rest of
-/// what kind it is.
+/// Opens the store of `config`, finishes a removal of cases that was cut off, and says whether what is
+/// kept is sealed.
 pub(super) fn open(
     config: &Config,
     routing: &Current,

@@ -167,6 +167,8 @@ pub fn verify(dir: &Path, expect: Option<&Head>, in_use: bool) -> Result<Report,
     }))
 }
 
+const MISSING: &str = "an attachment is missing";
+
 /// A file that a record names.
 #[derive(Debug, Clone, Copy)]
 struct Looked {
@@ -263,8 +265,7 @@ impl<'a> Audit<'a> {
 
     fn still_missing(&mut self) {
         for (file, (position, cases)) in std::mem::take(&mut self.missing) {
-            let finding =
-                Finding { file: Some(file), ..place("an attachment is missing", position) };
+            let finding = Finding { file: Some(file), ..place(MISSING, position) };
             self.add(finding, cases);
         }
     }
@@ -389,8 +390,12 @@ impl<'a> Audit<'a> {
                 Ok(print) if print.sha256 == sha256 => (Some(print.bytes), None),
                 Ok(_) => (None, Some("an attachment is damaged")),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.missing.insert(sha256.to_owned(), (position, BTreeSet::new()));
-                    (None, None)
+                    if self.missing.len() < limits::AUDIT_FILES_REMEMBERED {
+                        self.missing.insert(sha256.to_owned(), (position, BTreeSet::new()));
+                        (None, None)
+                    } else {
+                        (None, Some(MISSING))
+                    }
                 }
                 Err(error) => return Err(BackupError::disk("reading", path)(error)),
             },

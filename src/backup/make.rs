@@ -233,7 +233,9 @@ impl Copying<'_> {
                 Sight::Record { position, payload, .. } => match Payload::read(payload) {
                     Ok(Payload::Store(record)) => {
                         if let StoreEvent::Removed(removed) = &record.store {
-                            missing.retain(|file| !removed.files.contains(file));
+                            for file in &removed.files {
+                                missing.remove(file);
+                            }
                         }
                         Ok(Copied::default())
                     }
@@ -305,7 +307,10 @@ impl Copying<'_> {
                     copied.bytes += bytes;
                 }
                 Lies::Damaged => copied.damage += 1,
-                Lies::Nowhere => drop(missing.insert(sha256.clone())),
+                Lies::Nowhere if missing.len() < limits::AUDIT_FILES_REMEMBERED => {
+                    missing.insert(sha256.clone());
+                }
+                Lies::Nowhere => copied.damage += 1,
             }
         }
         Ok(copied)

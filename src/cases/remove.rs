@@ -123,11 +123,11 @@ pub enum RemoveError {
     /// It could not be committed.
     #[error("the store could not commit it")]
     Store(#[source] SubmitError<JobError>),
-    /// A key could not be shredded: the next start, or the same command again, finishes it.
-    #[error("a key could not be shredded")]
+    /// A key could not be shredded.
+    #[error("a key could not be shredded: restart the gateway, whose start finishes it")]
     Keys(#[from] KeyError),
-    /// A file could not be removed: the next start finishes it.
-    #[error("a file could not be removed")]
+    /// A file could not be removed. Its key is gone, and the sweep removes it.
+    #[error("a file could not be removed; nobody can open it any more")]
     Blobs(#[from] BlobError),
 }
 
@@ -182,7 +182,7 @@ impl Cases {
     }
 
     /// Removes one case of `scope`; why not, where it cannot be. Nothing of it can be read by anybody
-    /// when it returns.
+    /// when it returns. Dropped before, it may leave the key to the next start.
     ///
     /// # Errors
     /// When the store is not sealed, could not commit it, or a key or file resists.
@@ -264,11 +264,16 @@ impl Cases {
     /// # Errors
     /// When the views cannot be read, or a key resists.
     pub fn finish_removals(&self) -> Result<(), RemoveError> {
-        let rows = self.rows(&key::removals(), usize::MAX)?;
         let slot =
             |row: &[u8]| row.split_last_chunk::<8>().map(|(_, slot)| u64::from_be_bytes(*slot));
-        let slots: Vec<u64> = rows.iter().filter_map(|(row, _)| slot(row)).collect();
-        self.shred(&slots, &[])
+        let mut scan = Scan::prefix(key::removals());
+        loop {
+            let page = self.engine.scan(&scan).map_err(QueryError::Views)?;
+            let Some((last, _)) = page.last().cloned() else { return Ok(()) };
+            let slots: Vec<u64> = page.iter().filter_map(|(row, _)| slot(row)).collect();
+            self.shred(&slots, &[])?;
+            scan = scan.after(last);
+        }
     }
 }
 

@@ -82,16 +82,10 @@ impl Head {
             Debt::Relay { seq, .. } => *seq,
             Debt::Letter | Debt::Onward | Debt::Notice { .. } => None,
         });
-        let number = match &record.event {
-            Event::Opened(opened) => Some(opened.number.clone()),
-            Event::Supplemented { .. }
-            | Event::Withdrawn { .. }
-            | Event::Handled { .. }
-            | Event::Leased { .. }
-            | Event::Tried { .. }
-            | Event::Decided { .. }
-            | Event::Staff { .. }
-            | Event::Reminded { .. } => None,
+        let number = if let Event::Opened(opened) = &record.event {
+            Some(opened.number.clone())
+        } else {
+            None
         };
         Self {
             v: RECORD_VERSION,

@@ -7,13 +7,14 @@ mod removal;
 mod show;
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Failed, Outcome, block_on};
@@ -285,7 +286,7 @@ fn list(at: &At, unit: Option<&str>, limit: usize, out: &mut dyn Write) -> Outco
 }
 
 fn export(at: &At, number: &str, by: By, to: &Path, out: &mut dyn Write) -> Outcome {
-    let cannot = |error: std::io::Error| {
+    let cannot = |error: io::Error| {
         Failed(format!("{} cannot be written: {error}; name a new file", to.display()))
     };
     let mut open = OpenOptions::new();
@@ -350,7 +351,7 @@ impl At {
     fn write(
         &self,
         value: &Value,
-        people: fn(&Value, &mut dyn Write) -> std::io::Result<()>,
+        people: fn(&Value, &mut dyn Write) -> io::Result<()>,
         out: &mut dyn Write,
     ) -> Outcome {
         if self.json {
@@ -373,4 +374,22 @@ fn path_part(text: &str) -> String {
         }
     }
     out
+}
+
+fn of_json<T: DeserializeOwned>(value: Value) -> Result<T, Failed> {
+    serde_json::from_value(value)
+        .map_err(|error| Failed(format!("the gateway's answer cannot be read: {error}")))
+}
+
+/// At a terminal the number of what is decided about is typed; elsewhere nobody can be asked.
+fn confirmed(what: &str, count: usize) -> Result<bool, Failed> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    let mut asked = io::stderr();
+    write!(asked, "type the number of {what} to go on: ")?;
+    asked.flush()?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim() == count.to_string())
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::limits;
+use crate::store::hex;
 use crate::store::keys::seal::{FileOpener, FileSealer, SealedBlocks, plain_length};
 use crate::store::keys::{KeyError, Keys, SealedFile};
 
@@ -534,16 +535,6 @@ impl Write for HashWriter {
 
 fn is_name(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
-    }
-    text
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -42,14 +42,13 @@ pub trait Fold: Send + 'static {
     /// The layout of the views. Another number than last time makes the views again.
     fn layout(&self) -> u32;
 
-    /// The form in which `payload` is kept, where it is another: what is appended, and what
+    /// The form in which a payload is kept, where it is another: what is appended, and what
     /// [`Fold::apply`] and every reader then see. An error refuses the record.
     fn seal(
         &mut self,
-        payload: &[u8],
-        views: &ViewWriter<'_>,
+        _payload: &[u8],
+        _views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError> {
-        let (_, _) = (payload, views);
         Ok(None)
     }
 

@@ -13,6 +13,7 @@ use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::store::hex;
 
 mod copies;
 mod file;
@@ -352,16 +353,6 @@ fn rewrapped(
     wrapped: &[u8],
 ) -> Result<Option<Vec<u8>>, KeyError> {
     old.open(wrapped, bound)?.map(|key| new.seal(&key, bound)).transpose()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
-    }
-    text
 }
 
 fn of_hex(text: &str) -> Option<Vec<u8>> {

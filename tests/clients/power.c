@@ -99,6 +99,18 @@ static void keep(const char *path) {
     if (link(path, saved) != 0 && errno != ENOENT) abort();
 }
 
+/* The gateway writes through files that it may not read. */
+static char *read_back(int fd, uint32_t length, off_t at) {
+    int (*open_real)(const char *, int, ...) = real("open");
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int reader = open_real(path, O_RDONLY | O_CLOEXEC);
+    char *bytes = malloc(length + 1);
+    if (bytes == NULL || reader < 0 || REAL(pread)(reader, bytes, length, at) != (ssize_t)length) abort();
+    REAL(close)(reader);
+    return bytes;
+}
+
 static void note_write(int fd, off_t offset, size_t length) {
     struct stat found;
     if (fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) return;
@@ -107,15 +119,7 @@ static void note_write(int fd, off_t offset, size_t length) {
     char *bytes = NULL;
     if (at < size) {
         old = (uint32_t)(size - at < length ? size - at : length);
-        bytes = malloc(old);
-        /* The gateway writes through files that it may not read. */
-        char path[64];
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        int (*open_real)(const char *, int, ...) = real("open");
-        int reader = open_real(path, O_RDONLY | O_CLOEXEC);
-        ssize_t (*pread_real)(int, void *, size_t, off_t) = real("pread");
-        if (bytes == NULL || reader < 0 || pread_real(reader, bytes, old, offset) != (ssize_t)old) abort();
-        ((int (*)(int))real("close"))(reader);
+        bytes = read_back(fd, old, offset);
     }
     struct head first = head('W', found.st_ino);
     struct iovec parts[] = {{&first, sizeof first}, {&at, 8}, {&size, 8}, {&whole, 4}, {&old, 4}, {bytes, old}};
@@ -169,14 +173,7 @@ int ftruncate64(int fd, off64_t to) {
     if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode)) {
         uint64_t size = (uint64_t)found.st_size;
         uint32_t cut = to < found.st_size ? (uint32_t)(found.st_size - to) : 0;
-        char *bytes = malloc(cut + 1);
-        char path[64];
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        int (*open_real)(const char *, int, ...) = real("open");
-        int reader = open_real(path, O_RDONLY | O_CLOEXEC);
-        ssize_t (*pread_real)(int, void *, size_t, off_t) = real("pread");
-        if (bytes == NULL || reader < 0 || pread_real(reader, bytes, cut, to) != (ssize_t)cut) abort();
-        ((int (*)(int))real("close"))(reader);
+        char *bytes = read_back(fd, cut, to);
         struct head first = head('T', found.st_ino);
         struct iovec parts[] = {{&first, sizeof first}, {&size, 8}, {&cut, 4}, {bytes, cut}};
         put(parts, 4);

@@ -1,19 +1,22 @@
 //! What lies on the disk: unreadable without the key, gone for ever when a case is removed.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::outbox::run as as_written;
-use crate::staff::{Browser, REPLY, hidden, start, taken};
+use crate::staff::{Browser, start, taken};
+use crate::staff_files::answered_with;
 use crate::support::{
-    File, PERSON, Peer, VC1, World, case_id, certs, complaint, copy_folder, find, inbox_answer,
-    program, supplement, temp, write_master_key,
+    File, PERSON, Peer, Power, VC1, World, case_id, certs, complaint, copy_folder, find,
+    inbox_answer, program, supplement, temp, write_master_key,
 };
 
 const TEXT: &str = "PÅHITTAT ÄRENDE om en hemlig uppgift.";
@@ -87,14 +90,7 @@ fn worked_with(world: &World) -> (String, Browser, String) {
     assert_eq!(note.status, 303, "{}", note.text());
     let path = format!("{case}/svar");
     let form = anna.page(&path);
-    let preview = anna.upload(&form, &path, REPLY, &[("brev.pdf", LETTER)]).text();
-    let seal = preview.split("name=\"bilaga\"").nth(1).unwrap();
-    let seal = seal.split(">\n").nth(1).unwrap().split("</textarea>").next().unwrap();
-    let seen = hidden(&form, &path, "sett").unwrap();
-    let mut fields = REPLY.to_vec();
-    fields.extend([("bilaga", seal), ("gor", "skicka"), ("sett", &seen)]);
-    let sent = anna.post(&preview, &path, &fields);
-    assert_eq!(sent.status, 303, "{}", sent.text());
+    answered_with(&mut anna, &form, &path, LETTER);
     let page = anna.page(&case);
     let link = page.split("href=\"").find(|it| it.contains("/fil/")).unwrap();
     (number, anna, link.split('"').next().unwrap().to_owned())
@@ -210,7 +206,7 @@ fn a_store_that_gets_a_key_keeps_what_it_has_and_seals_what_comes() {
     }
     world.wait_delivered(Duration::from_secs(60));
     let (done, told) = remove(&world, &["--yes"]);
-    assert!(!done || told.contains("removed 1 cases"), "{told}");
+    assert!(done && told.contains("removed 1 cases"), "{told}");
     assert!(
         told.contains(&format!("{number} stays: it began before the store had keys")),
         "{told}"
@@ -219,24 +215,21 @@ fn a_store_that_gets_a_key_keeps_what_it_has_and_seals_what_comes() {
     assert!(world.command(&["cases", "show", &number]).0);
 }
 
+fn step(world: &World, number: &str, step: &[&str]) {
+    let classified =
+        ["--by", "SE0000000000-ANNA", "--problem", "1", "--problem", "1.1", "--area", "3"];
+    let words = [&["cases", step[0], number], &classified[..], &step[1..]].concat();
+    let (done, told) = world.command(&words);
+    assert!(done, "{told}");
+}
+
+fn answer(world: &World, number: &str) {
+    step(world, number, &["answer", "--explanation", "PÅHITTAT SVAR."]);
+}
+
 /// Closes a case.
 fn close(world: &World, number: &str) {
-    let (done, told) = world.command(&[
-        "cases",
-        "close",
-        number,
-        "--by",
-        "SE0000000000-ANNA",
-        "--problem",
-        "1",
-        "--problem",
-        "1.1",
-        "--area",
-        "3",
-        "--reason",
-        "answered-otherwise",
-    ]);
-    assert!(done, "{told}");
+    step(world, number, &["close", "--reason", "answered-otherwise"]);
 }
 
 fn remove(world: &World, more: &[&str]) -> (bool, String) {
@@ -274,22 +267,7 @@ fn a_removed_case_is_gone_for_ever_and_the_chain_still_verifies() {
     let (gone, open) = (send(&world, 5), send(&world, 6));
     let mut anna = Browser::of(&world, "anna");
     anna.page(&format!("/arende/{gone}"));
-    let (done, told) = world.command(&[
-        "cases",
-        "answer",
-        &gone,
-        "--by",
-        "SE0000000000-ANNA",
-        "--problem",
-        "1",
-        "--problem",
-        "1.1",
-        "--area",
-        "3",
-        "--explanation",
-        "PÅHITTAT SVAR.",
-    ]);
-    assert!(done, "{told}");
+    answer(&world, &gone);
     world.wait_delivered(Duration::from_secs(60));
     let copy = temp("before").join("backup");
     let shown = copy.display().to_string();
@@ -384,6 +362,45 @@ fn is_gone(world: &World, gone: &str, open: &str) {
 }
 
 #[test]
+fn a_removal_that_was_begun_is_finished_when_its_caller_hangs_up() {
+    let inkorg = Peer::start(certs(), "inkorg", inbox_answer);
+    let (power, plan) = Power::under(World::plan().inkorg(inkorg.address), false);
+    let world = plan.start();
+    let number = send(&world, 17);
+    close(&world, &number);
+    world.wait_delivered(Duration::from_secs(60));
+    let request = serde_json::json!({
+        "scope": { "unit": "SE0000000000-VC1", "before": "2100-01-01T00:00:00Z" },
+        "decision": "Dnr 12/2031", "by": "SE0000000000-ANNA", "numbers": [number],
+    })
+    .to_string();
+    power.stalls();
+    let mut caller = TcpStream::connect(world.admin).unwrap();
+    let head = format!(
+        "POST /removal HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        world.admin,
+        request.len()
+    );
+    caller.write_all((head + &request).as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(caller);
+    std::thread::sleep(Duration::from_millis(500));
+    power.goes_on();
+    let start = Instant::now();
+    // The first slot behind the head of 256: its 60 bytes are zero once the key is gone.
+    let is_shredded = |name: &str| {
+        let keys = fs::read(world.store().join("keys").join(name)).unwrap();
+        keys[256..316].iter().all(|byte| *byte == 0)
+    };
+    while !(is_shredded("1.klk") && is_shredded("2.klk")) {
+        assert!(start.elapsed() < Duration::from_secs(20), "the key is there still");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!world.command(&["cases", "show", &number]).0);
+}
+
+#[test]
 fn only_what_is_sealed_can_be_removed_and_only_what_owes_nothing() {
     let open = World::plan().in_the_clear().start();
     let number = send(&open, 9);
@@ -394,22 +411,7 @@ fn only_what_is_sealed_can_be_removed_and_only_what_owes_nothing() {
 
     let world = World::plan().start();
     let number = send(&world, 10);
-    let (done, told) = world.command(&[
-        "cases",
-        "answer",
-        &number,
-        "--by",
-        "SE0000000000-ANNA",
-        "--problem",
-        "1",
-        "--problem",
-        "1.1",
-        "--area",
-        "3",
-        "--explanation",
-        "PÅHITTAT SVAR.",
-    ]);
-    assert!(done, "{told}");
+    answer(&world, &number);
     let (done, told) = remove(&world, &["--yes"]);
     assert!(
         done && told.contains(&format!("{number} stays: something is owed about it")),
@@ -456,8 +458,8 @@ fn a_key_that_is_damaged_in_both_copies_costs_its_own_case_alone() {
     for name in ["1.klk", "2.klk"] {
         let path = store.join("keys").join(name);
         let mut bytes = fs::read(&path).unwrap();
-        // The second slot of 64 bytes behind a head of 256.
-        bytes[256 + 64 + 20] ^= 1;
+        // The third slot of 64 bytes behind a head of 256: of the case with the last number given.
+        bytes[256 + 2 * 64 + 20] ^= 1;
         fs::write(&path, bytes).unwrap();
     }
     fs::remove_dir_all(store.join("views")).unwrap();
@@ -466,7 +468,11 @@ fn a_key_that_is_damaged_in_both_copies_costs_its_own_case_alone() {
     world.start();
     assert!(world.log().contains("left out of the views"), "{}", world.log());
     for (at, number) in numbers.iter().enumerate() {
-        assert_eq!(world.command(&["cases", "show", number]).0, at != 1, "{number}");
+        assert_eq!(world.command(&["cases", "show", number]).0, at != 2, "{number}");
     }
-    send(&world, 16);
+    assert!(!numbers.contains(&send(&world, 16)), "a number is given once");
+    // What its sender sends again is taken: it is here no more.
+    let again = send(&world, 15);
+    assert!(!numbers.contains(&again), "{again}");
+    assert!(world.command(&["cases", "show", &again]).0);
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::staff::{Browser, REPLY, hidden, start, taken};
-use crate::staff_files::files_on_disk;
+use crate::staff::{Browser, start, taken};
+use crate::staff_files::{answered_with, files_on_disk};
 use crate::support::{File, VC1, World, case_id, complaint, not_run};
 
 type Archive = BTreeMap<String, Vec<u8>>;
@@ -59,13 +59,7 @@ fn answered(world: &World, scan: &File) -> (String, Browser) {
     let mut anna = Browser::of(world, "anna");
     let form = taken(&mut anna, &number);
     let path = format!("/arende/{number}/svar");
-    let preview = anna.upload(&form, &path, REPLY, &[("brev.pdf", LETTER)]).text();
-    let seal = preview.split("name=\"bilaga\"").nth(1).unwrap();
-    let seal = seal.split(">\n").nth(1).unwrap().split("</textarea>").next().unwrap();
-    let seen = hidden(&form, &path, "sett").unwrap();
-    let mut fields = REPLY.to_vec();
-    fields.extend([("bilaga", seal), ("gor", "skicka"), ("sett", &seen)]);
-    assert_eq!(anna.post(&preview, &path, &fields).status, 303, "{preview}");
+    answered_with(&mut anna, &form, &path, LETTER);
     (number, anna)
 }
 

@@ -22,6 +22,16 @@ fn seals(page: &str) -> Vec<String> {
     kept.collect()
 }
 
+/// Answers the case of `form` with a file, through the preview.
+pub fn answered_with(browser: &mut Browser, form: &str, path: &str, letter: &[u8]) {
+    let preview = browser.upload(form, path, REPLY, &[("brev.pdf", letter)]).text();
+    let kept = seals(&preview);
+    let seen = hidden(form, path, "sett").unwrap();
+    let mut fields = REPLY.to_vec();
+    fields.extend([("bilaga", kept[0].as_str()), ("gor", "skicka"), ("sett", &seen)]);
+    assert_eq!(browser.post(&preview, path, &fields).status, 303, "{preview}");
+}
+
 /// The attachments of a world's store, sealed or not.
 pub fn files_on_disk(world: &World) -> Vec<PathBuf> {
     fn below(dir: &Path) -> Vec<PathBuf> {

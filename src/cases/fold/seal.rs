@@ -6,7 +6,7 @@ use crate::complaint::event::ItemId;
 use crate::complaint::message::Ii;
 use crate::store::engine::{FoldError, ViewWriter};
 use crate::store::keys::{KeyError, Keys};
-use crate::store::views::Scan;
+use crate::store::views::{Entry, Scan};
 
 use super::super::key;
 use super::super::record::{Item, Payload, Receipt, Record, RecordError, Removed};
@@ -23,11 +23,11 @@ pub(super) fn seal(
     let Payload::Case(mut record) = Payload::read(payload).map_err(of_record)? else {
         return Ok(None);
     };
-    name_files(keys, &mut record).map_err(of_record)?;
     let key = match key_of(views, &record.case)? {
         Some(key) => key,
         None => keys.make(next_key(views)?).map_err(|error| of_record(RecordError::Key(error)))?,
     };
+    name_files(keys, &mut record).map_err(of_record)?;
     let mut head = Head::of(&record, key);
     if let Some(came) = &mut head.came {
         came.digest = keys.blind(&came.digest);
@@ -61,7 +61,7 @@ fn next_key(views: &ViewWriter<'_>) -> Result<u64, FoldError> {
 }
 
 /// Notes which key a case has, and that no other gets it.
-pub(super) fn note_key(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
+fn note_key(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
     if next_key(views)? <= head.key {
         let next = head.key.saturating_add(1).to_be_bytes();
         views.put(&key::count(key::KEYS_USED, ""), next)?;
@@ -93,10 +93,10 @@ pub(super) fn open(
         Err(error @ (RecordError::NoKeys | RecordError::Key(KeyError::Disk { .. }))) => {
             Err(of_record(error))
         }
-        // Damage is of its place: the rest is served.
+        // Damage is of its place: the rest is served. The message may come again, with another number.
         Err(error) => {
             tracing::error!(seq, key = record.head.key, "left out of the views: {error}");
-            Ok(None)
+            number_is_given(&record.head, views).map(|()| None)
         }
     }
 }
@@ -113,6 +113,11 @@ fn remains(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
         };
         write(views, key::message(&came.sender, &came.id), &receipt)?;
     }
+    number_is_given(head, views)
+}
+
+/// No other case gets the number of the one that begins here.
+fn number_is_given(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
     if let (true, Some(number)) = (head.opens, &head.number) {
         write(views, key::number(number.as_str()), &head.case)?;
         add(views, (key::NUMBERS_SKIPPED, ""), 1)?;
@@ -176,10 +181,7 @@ fn forget_items(seq: u64, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
 }
 
 /// Every entry under a prefix, however many there are.
-fn all(
-    views: &ViewWriter<'_>,
-    prefix: Vec<u8>,
-) -> Result<Vec<crate::store::views::Entry>, FoldError> {
+fn all(views: &ViewWriter<'_>, prefix: Vec<u8>) -> Result<Vec<Entry>, FoldError> {
     let mut found = Vec::new();
     let mut scan = Scan::prefix(prefix.clone());
     loop {

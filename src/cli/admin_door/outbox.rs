@@ -1,15 +1,14 @@
 //! `klagomal outbox …`: what is owed to others, and decisions about one message or many.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{At, Failed, Outcome, path_part, show};
+use super::{At, Failed, Outcome, confirmed, of_json, path_part, show};
 use crate::admin::outbox::{DecideManyRequest, PauseRequest, SelectRequest};
 use crate::cases::record::Item;
 use crate::cases::select::{Acted, Seen, Selected, Selection, Standing};
@@ -146,11 +145,6 @@ impl Chosen {
     }
 }
 
-fn of_json<T: DeserializeOwned>(value: Value) -> Result<T, Failed> {
-    serde_json::from_value(value)
-        .map_err(|error| Failed(format!("the gateway's answer cannot be read: {error}")))
-}
-
 impl OutboxCommand {
     pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
@@ -228,7 +222,7 @@ impl Decide {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        if !self.yes && !confirmed(items.len())? {
+        if !self.yes && !confirmed("messages", items.len())? {
             if self.at.json {
                 show::pretty(&json!({ "scope": scope.to_json(), "acted": [] }), out)?;
             }
@@ -265,19 +259,6 @@ impl Decide {
         }
         Ok(acted)
     }
-}
-
-/// At a terminal the number of messages is typed; elsewhere nobody can be asked.
-fn confirmed(count: usize) -> Result<bool, Failed> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Ok(false);
-    }
-    let mut asked = io::stderr();
-    write!(asked, "type the number of messages to go on: ")?;
-    asked.flush()?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(line.trim() == count.to_string())
 }
 
 /// What a decision about many would do.

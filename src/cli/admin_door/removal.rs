@@ -1,14 +1,13 @@
 //! `klagomal cases remove …`: gallring, shown before it is done.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 use jiff::civil::Date;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{At, Failed, Outcome, show};
+use super::{At, Failed, Outcome, confirmed, of_json, show};
 use crate::admin::removal::{KeptCase, RemoveDone, RemoveRequest, ScopeFound, ScopeRequest};
 use crate::clock;
 use crate::id::HsaId;
@@ -50,7 +49,7 @@ impl Remove {
         if found.cases.is_empty() {
             return self.done(&found, RemoveDone { removed: Vec::new(), kept: Vec::new() }, out);
         }
-        if !self.yes && !confirmed(found.cases.len())? {
+        if !self.yes && !confirmed("cases", found.cases.len())? {
             if self.at.json {
                 show::pretty(&json!({ "scope": found, "removed": [] }), out)?;
             }
@@ -122,22 +121,4 @@ fn listed(numbers: &[String]) -> String {
 
 fn kept(cases: &[KeptCase], out: &mut dyn Write) -> io::Result<()> {
     cases.iter().try_for_each(|it| writeln!(out, "  {} stays: {}", it.number, it.why))
-}
-
-fn of_json<T: DeserializeOwned>(value: Value) -> Result<T, Failed> {
-    serde_json::from_value(value)
-        .map_err(|error| Failed(format!("the gateway's answer cannot be read: {error}")))
-}
-
-/// At a terminal the number of cases is typed; elsewhere nobody can be asked.
-fn confirmed(count: usize) -> Result<bool, Failed> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Ok(false);
-    }
-    let mut asked = io::stderr();
-    write!(asked, "type the number of cases to go on: ")?;
-    asked.flush()?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(line.trim() == count.to_string())
 }

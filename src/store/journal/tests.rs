@@ -451,3 +451,26 @@ fn records_that_a_failed_sync_left_in_memory_only_are_on_disk_once_they_were_fou
     assert_eq!(report.damage, []);
     assert_eq!(payloads(&journal), [&b"first"[..], b"second", b"third"]);
 }
+
+#[test]
+fn a_segment_that_cannot_be_made_again_hides_nothing_of_those_before() {
+    for m in 1..=10 {
+        let disk = MemoryDisk::default();
+        let (mut journal, _) = open(&disk);
+        let large = vec![b'x'; usize::try_from(journal.reader().segment_bytes).unwrap()];
+        append(&mut journal, &[&large]);
+        // A segment without records, in which the first write fails.
+        journal.prepare().unwrap();
+        disk.fail_at(disk.operations() + 1, 1, Fault::Io);
+        journal.stage(b"lost").unwrap();
+        journal.commit().unwrap_err();
+        disk.fail_at(disk.operations() + m, 1, Fault::Io);
+        let prepared = journal.prepare().is_ok();
+        let all: Vec<_> = journal.reader().records(None).collect();
+        assert!(all.iter().all(Result::is_ok), "operation {m}, prepared: {prepared}: {all:?}");
+        assert_eq!(all.len(), 1, "operation {m}");
+        disk.heal();
+        append(&mut journal, &[b"second"]);
+        assert_eq!(payloads(&journal), [&large[..], b"second"]);
+    }
+}

@@ -210,10 +210,12 @@ fn begin(dir: &Path, paths: &[PathBuf; 2], master: &MasterKey) -> Result<Head, K
         .create(dir)
         .map_err(KeyError::disk("making", dir))?;
     let head = Head::new(master)?;
-    for path in paths {
+    // Cut off in the middle, it leaves no keys that cannot be read.
+    for (new, path) in NEW.map(|name| dir.join(name)).iter().zip(paths) {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(new);
         file.and_then(|mut file| file.write_all(&head.to_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(new, path))
             .map_err(KeyError::disk("making", path))?;
     }
     let above = dir.parent().filter(|it| !it.as_os_str().is_empty());

@@ -69,6 +69,24 @@ fn keys_are_there_again_after_a_start_and_for_no_other_master_key() {
 }
 
 #[test]
+fn a_first_start_that_is_cut_off_leaves_what_the_next_one_can_use() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let whole = fs::read(dir.path().join("1.klk")).unwrap();
+    // Before the first copy has its name, and between the two.
+    for (there, left) in [(None, &whole[..100]), (Some(&whole), &whole[..0])] {
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        if let Some(whole) = there {
+            fs::write(dir.path().join("1.klk"), whole).unwrap();
+        }
+        fs::write(dir.path().join("new-1.klk"), left).unwrap();
+        let slot = open(dir.path()).make(0).unwrap();
+        assert_eq!((slot, fs::read_dir(dir.path()).unwrap().count()), (0, 2));
+    }
+}
+
+#[test]
 fn one_damaged_copy_costs_nothing_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let keys = open(dir.path());
