@@ -59,6 +59,13 @@ static int inside(const char *path) {
            (path[dir_length] == '/' || path[dir_length] == 0);
 }
 
+/* The folder above, whose sync keeps the folder itself. */
+static int above(const char *path) {
+    const char *name = dir == NULL ? NULL : strrchr(dir, '/');
+    return log_fd >= 0 && name != NULL && strlen(path) == (size_t)(name - dir) &&
+           strncmp(path, dir, (size_t)(name - dir)) == 0;
+}
+
 static int is_tracked(int fd) { return log_fd >= 0 && fd >= 0 && fd < FDS && tracked[fd]; }
 
 static void put(const struct iovec *parts, int count) {
@@ -208,7 +215,7 @@ int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
 static int opened(const char *path, int flags, mode_t mode) {
     int (*open_real)(const char *, int, ...) = real("open64");
     if (boot != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot;
-    if (!inside(path)) return open_real(path, flags, mode);
+    if (!inside(path) && !above(path)) return open_real(path, flags, mode);
     pthread_mutex_lock(&lock);
     int makes = (flags & O_CREAT) && access(path, F_OK) != 0;
     struct stat found;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{File, VC1, World, case_id, complaint, not_run, temp};
+use crate::support::{File, Random, VC1, World, case_id, complaint, not_run, temp};
+
+/// How often the disk is filled.
+const RUNS: usize = 20;
 
 /// A small file system of its own; gone with the value.
 struct Small {
@@ -73,8 +76,13 @@ fn a_full_disk_refuses_everything_loses_nothing_and_heals_without_a_restart() {
             ));
         }
     };
-    // Under the least free space, and with that guard off, so that the writes themselves fail.
-    for (min_free, left) in [(4_194_304, 2_000_000), (0, 0), (0, 30_000)] {
+    // Under the least free space, and with that guard off, so that the writes themselves fail: each
+    // time somewhere else.
+    let mut random = Random::new(20);
+    let mut left = || usize::try_from(random.below(300_000)).unwrap();
+    let mut runs = vec![(4_194_304, 2_000_000), (0, 0), (0, 30_000)];
+    runs.extend((runs.len()..RUNS).map(|_| (0, left())));
+    for (min_free, left) in runs {
         let store = disk.dir.join(format!("store-{min_free}-{left}"));
         let set = format!("min_free_bytes = {min_free}");
         let mut world = World::plan().store(store.clone()).set("store", &set).start();

@@ -33,6 +33,7 @@ mod memory;
 mod outbox;
 mod overload;
 mod platform;
+mod promises;
 mod proxied;
 mod restart;
 mod routing_live;
