@@ -30,6 +30,7 @@ mod life;
 mod mail;
 mod login;
 mod memory;
+mod operator;
 mod outbox;
 mod overload;
 mod platform;

@@ -369,7 +369,7 @@ fn window_1_acknowledged_before_durable() {
         power.goes_on();
         world.start();
         let known = numbers(&world).len();
-        assert_eq!(known, usize::try_from(round).unwrap(), "it was not on the disk");
+        assert_eq!(known, round, "it was not on the disk");
         accept(&world, "1177", &message);
         power.cut(&mut world, Keeps::Nothing, &mut random);
         world.start();
