@@ -1,5 +1,5 @@
 //! `cargo bench`: routing at national scale, the envelope's head, the durable accept, the lists of
-//! the staff page, and too many callers. It prints figures and ratios to quote, and judges nothing: machines differ.
+//! the staff page, too many callers, and a backlog. It prints figures and ratios to quote, and judges nothing: machines differ.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 )]
 
 mod accept;
+mod backlog;
 mod envelope;
 mod lists;
 mod overload;
@@ -36,6 +37,7 @@ fn main() {
     run("accept", accept::run);
     run("lists", lists::run);
     run("overload", overload::run);
+    run("backlog", backlog::run);
 }
 
 /// The time that `work` takes, and what it gives.

@@ -6,6 +6,8 @@ mod flood;
 mod http;
 #[path = "../it/support/messages.rs"]
 mod messages;
+#[path = "../it/support/peer.rs"]
+mod peer;
 #[path = "forward/process.rs"]
 mod process;
 #[path = "../it/support/tree.rs"]
@@ -15,5 +17,7 @@ mod world;
 
 pub use flood::Flood;
 pub use http::{Connection, find};
+pub use messages::{Unit, VC1, VC2, case_id, complaint};
+pub use peer::{Peer, inbox_answer, region_answer};
 pub(crate) use process::Process;
-pub use world::World;
+pub use world::{World, certs};

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -53,6 +53,8 @@ pub struct Tally {
     pub broken: AtomicU64,
     /// Of those with an answer, from the beginning, microseconds.
     waited: AtomicU64,
+    /// How long each answer took from the beginning of its call, microseconds.
+    pub waits: Mutex<Vec<u32>>,
     /// Broken, and told one by one until there are too many.
     told: AtomicU64,
     ended: AtomicU64,
@@ -195,8 +197,9 @@ impl Flood {
             }
         };
         if kept.is_some() {
-            let micros = u64::try_from(begun.elapsed().as_micros()).unwrap();
-            tally.waited.fetch_add(micros, Ordering::SeqCst);
+            let micros = u32::try_from(begun.elapsed().as_micros()).unwrap();
+            tally.waited.fetch_add(u64::from(micros), Ordering::SeqCst);
+            tally.waits.lock().unwrap().push(micros);
         }
         count.fetch_add(1, Ordering::SeqCst);
         tally.ended.fetch_add(1, Ordering::SeqCst);
