@@ -4,14 +4,20 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::thread::available_parallelism;
 
 use super::{Change, Entry, OWN, Origin, Scan, Table, ViewError};
 use crate::limits;
+use crate::store::engine::panic_text;
 use crate::store::journal::Position;
 
 const APPLIED: [u8; 2] = [OWN, b'a'];
 const ORIGIN: [u8; 2] = [OWN, b'o'];
+
+/// Threads that read at once when the views are checked: more wait for sled's own locks.
+const CHECKERS_MAX: usize = 4;
 
 /// A table in a sled database in a folder of its own. A folder that cannot be read is moved aside
 /// (one old copy is kept) and the table begins empty.
@@ -159,18 +165,34 @@ fn open_database(folder: &Path) -> Result<sled::Db, ViewError> {
 }
 
 /// Reads every entry and compares their sum with the one that was written with the last change:
-/// sled drops what it cannot read of a damaged file without a word. Gives the sum.
+/// sled drops what it cannot read of a damaged file without a word. Gives the sum. It is most of what
+/// a start takes, so that every core does its part: one kind of entries after another.
 fn checked(db: &sled::Db) -> Result<u64, ViewError> {
-    let (wanted, found) = guarded(|| {
-        let wanted = db.get(APPLIED)?.and_then(|bytes| Some(split(&bytes)?.1));
-        let mut found: u64 = 0;
-        for entry in db.range([OWN + 1]..) {
-            let (key, value) = entry?;
-            found = found.wrapping_add(entry_sum(&key, &value));
-        }
-        Ok((wanted.unwrap_or(0), found))
+    let wanted = guarded(|| Ok(db.get(APPLIED)?.and_then(|bytes| Some(split(&bytes)?.1))))?;
+    let next = AtomicU16::new(u16::from(OWN) + 1);
+    let part = || {
+        guarded(|| {
+            let mut found: u64 = 0;
+            while let Ok(kind) = u8::try_from(next.fetch_add(1, Ordering::Relaxed)) {
+                for entry in db.scan_prefix([kind]) {
+                    let (key, value) = entry?;
+                    found = found.wrapping_add(entry_sum(&key, &value));
+                }
+            }
+            Ok(found)
+        })
+    };
+    let helpers = available_parallelism().map_or(0, |cores| cores.get() - 1).min(CHECKERS_MAX - 1);
+    let found = std::thread::scope(|scope| {
+        let helping: Vec<_> = (0..helpers).map(|_| scope.spawn(part)).collect();
+        let own = part()?;
+        helping.into_iter().try_fold(own, |found, helper| {
+            let ended = helper.join();
+            let part = ended.map_err(|panic| ViewError::Panicked(panic_text(panic.as_ref())))??;
+            Ok::<_, ViewError>(found.wrapping_add(part))
+        })
     })?;
-    if wanted == found { Ok(found) } else { Err(ViewError::Incomplete) }
+    if wanted.unwrap_or(0) == found { Ok(found) } else { Err(ViewError::Incomplete) }
 }
 
 /// The position and the sum of entries that were written with a change.
@@ -196,7 +218,7 @@ fn guarded<T>(run: impl FnOnce() -> sled::Result<T>) -> Result<T, ViewError> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(ViewError::Database(error)),
-        Err(panic) => Err(ViewError::Panicked(crate::store::engine::panic_text(panic.as_ref()))),
+        Err(panic) => Err(ViewError::Panicked(panic_text(panic.as_ref()))),
     }
 }
 
