@@ -126,7 +126,8 @@ impl Table for SledTable {
     }
 
     fn renew(&self, origin: &Origin) -> Result<(), ViewError> {
-        if self.with(|db| Ok(!db.is_empty()))? {
+        // One that is closed could not be begun last time, on a full disk for example.
+        if !self.with(|db| Ok(db.is_empty())).unwrap_or(false) {
             self.start_over()?;
         }
         let origin = serde_json::to_vec(origin).unwrap_or_default();
@@ -227,5 +228,45 @@ fn present(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where the disk was full when it was to begin anew.
+    #[test]
+    fn what_could_not_be_begun_is_begun_later_without_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = SledTable::open(&dir.path().join("views")).unwrap();
+        table.close();
+        assert!(matches!(table.get(b"k"), Err(ViewError::Closed)));
+        let origin = Origin { journal: [1; 16], layout: 1, boot: "boot".to_owned() };
+        table.renew(&origin).unwrap();
+        assert_eq!(table.get(b"k").unwrap(), None);
+        assert_eq!(table.standing().unwrap(), Some((origin, None)));
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_missed_whatever_its_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("views");
+        for lost in [1, b'c', b'z', 255] {
+            let table = SledTable::open(&folder).unwrap();
+            table.renew(&Origin { journal: [1; 16], layout: 1, boot: String::new() }).unwrap();
+            let entry = |kind: u8| (vec![kind, 7], Some(vec![kind; 9]));
+            let changes = [1, b'a', b'c', b'z', 255].map(entry);
+            table.apply(&changes, Position { segment: 1, offset: 0, seq: 1 }).unwrap();
+            table.close();
+            drop(table);
+            let whole = SledTable::open(&folder).unwrap();
+            assert!(whole.take_doubt().is_none(), "it is whole");
+            whole.with(|db| db.remove([lost, 7])).unwrap();
+            whole.close();
+            drop(whole);
+            let table = SledTable::open(&folder).unwrap();
+            assert!(matches!(table.take_doubt(), Some(ViewError::Incomplete)), "{lost}");
+        }
     }
 }
