@@ -78,7 +78,7 @@ fn a_full_disk_refuses_everything_loses_nothing_and_heals_without_a_restart() {
     };
     // Under the least free space, and with that guard off, so that the writes themselves fail: each
     // time somewhere else.
-    let mut random = Random::new(20);
+    let mut random = Random::new(crate::campaign::number("KLAGOMAL_SEED", 20));
     let mut left = || usize::try_from(random.below(300_000)).unwrap();
     let mut runs = vec![(4_194_304, 2_000_000), (0, 0), (0, 30_000)];
     runs.extend((runs.len()..RUNS).map(|_| (0, left())));
