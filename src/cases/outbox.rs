@@ -91,16 +91,11 @@ impl Cases {
 
     /// Messages leased by a run of the process that is no more: nobody will ever tell their outcome.
     pub fn orphans(&self, system: &str) -> Result<Vec<Item>, QueryError> {
-        let prefix = key::due_prefix(system);
-        let (mut scan, mut orphans) = (Scan::prefix(prefix.clone()), Vec::new());
-        // A page at a time: there may be hundreds of thousands.
-        loop {
-            let rows = self.engine.scan(&scan)?;
-            for id in rows.iter().filter_map(|(row, _)| key::item_parts(row)) {
+        let mut orphans = Vec::new();
+        for (row, _) in self.rows(&key::due_prefix(system), usize::MAX)? {
+            if let Some(id) = key::item_parts(&row) {
                 orphans.extend(self.item(id)?.filter(|item| self.is_orphan(item)));
             }
-            let Some((last, _)) = rows.into_iter().next_back() else { break };
-            scan = Scan::prefix(prefix.clone()).after(last);
         }
         Ok(orphans)
     }
