@@ -272,6 +272,9 @@ pub const DAMAGE_LISTED_MAX: usize = 100;
 /// keeps in memory anyway.
 pub const VIEW_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Threads that read the views at once when they are checked: more wait for sled's own locks.
+pub const VIEW_CHECKERS_MAX: usize = 4;
+
 /// One key of a view; keys are made of identities, never of texts.
 pub const VIEW_KEY_BYTES_MAX: usize = 1024;
 

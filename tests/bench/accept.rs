@@ -12,7 +12,7 @@ use klagomal::store::engine::{Engine, Fold, FoldError, Settings, StoreError, Vie
 use klagomal::store::journal::Position;
 
 use crate::support::{Flood, Process, VC1, World, case_id, complaint};
-use crate::timed;
+use crate::{percentile_ms, timed};
 
 /// One record, bytes: about what a case without attachments is.
 const RECORD: usize = 2_048;
@@ -94,22 +94,16 @@ fn whole_way(dir: &std::path::Path) {
         let cpu = process.cpu() - cpu;
         let good = tally.good.load(Ordering::SeqCst);
         let mut waits = tally.waits.into_inner().unwrap();
-        let (p50, p99) = (part(&mut waits, 50), part(&mut waits, 99));
+        let [p50, p99] = [50, 99].map(|it| percentile_ms(&mut waits, it));
         let mut syncs = bare(&dir.join("syncs"), 16).1;
         println!(
             "  {:.0} a second, {:.0} us CPU each, {p50:.1} ms median, {p99:.1} ms p99; the disk's \
              own sync {:.1} ms p99",
             good as f64 / took.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / good as f64,
-            part(&mut syncs, 99),
+            percentile_ms(&mut syncs, 99),
         );
     }
-}
-
-/// The `percent`th of some times in microseconds, in milliseconds.
-fn part(times: &mut [u32], percent: usize) -> f64 {
-    times.sort_unstable();
-    f64::from(times[(times.len() - 1) * percent / 100]) / 1000.0
 }
 
 /// Records accepted, and batches they took.

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use crate::support::{
     Flood, Peer, VC1, VC2, World, case_id, certs, complaint, inbox_answer, region_answer,
 };
-use crate::timed;
+use crate::{percentile_ms, timed};
 
 const MESSAGES: u64 = 100_000;
 const SENDERS: u64 = 16;
 const OTHERS: u64 = 2;
 const SPAN: Duration = Duration::from_secs(20);
-/// What the receiver has been promised, in a second.
+/// Messages a second that a receiver has been promised not to get more of.
 const RATE: usize = 200;
 
 pub(crate) fn run() {
@@ -64,7 +64,7 @@ pub(crate) fn run() {
     println!("median: {:.2} times", rounds[rounds.len() / 2]);
 }
 
-/// The routing with the receiver's rate.
+/// The routing with what the receivers have been promised.
 fn slow(world: &World) {
     let path = world.dir.join("tak-config/systems.toml");
     let text = fs::read_to_string(&path).unwrap();
@@ -81,7 +81,5 @@ fn flood(world: &World, unit: crate::support::Unit) -> Arc<Flood> {
 /// Of calls to a unit that has nothing to do with the receiver, milliseconds.
 fn p99(others: &Arc<Flood>) -> f64 {
     let tally = others.steadily(OTHERS, true, SPAN);
-    let mut waits = tally.waits.into_inner().unwrap();
-    waits.sort_unstable();
-    f64::from(waits[(waits.len() - 1) * 99 / 100]) / 1000.0
+    percentile_ms(&mut tally.waits.into_inner().unwrap(), 99)
 }

@@ -68,6 +68,12 @@ fn least_ns(rounds: usize, calls: usize, mut work: impl FnMut(usize)) -> f64 {
     least.unwrap_or_default().as_nanos() as f64 / calls as f64
 }
 
+/// The `percent`th of some times in microseconds, in milliseconds.
+fn percentile_ms(times: &mut [u32], percent: usize) -> f64 {
+    times.sort_unstable();
+    f64::from(times[(times.len() - 1) * percent / 100]) / 1000.0
+}
+
 /// Resident memory of this process, megabytes.
 fn resident_mb() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use jiff::ToSpan as _;
 
+use crate::routing_walk::console;
 use crate::support::{VC1, World, case_id, certs, complaint, copy_folder, program};
 
 /// What a run of the chapter stands on.
@@ -15,23 +16,14 @@ struct Walk {
     head: String,
 }
 
-/// The commands of the chapter, with lines that go on joined.
+/// The commands of the chapter.
 fn commands() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The tests also run where there is no README.
     let Ok(readme) = fs::read_to_string(root.join("README.md")) else { return Vec::new() };
     let chapter = readme.split_once("\n## For operators\n").expect("an operator's chapter").1;
-    let chapter = chapter.split("\n## ").next().unwrap().replace("\\\n   ", "");
-    let mut inside = false;
-    let mut found = Vec::new();
-    for line in chapter.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            found.push(command.to_owned());
-        }
-    }
-    found
+    let steps = console(chapter.split("\n## ").next().unwrap());
+    steps.into_iter().map(|it| it.command).collect()
 }
 
 impl Walk {
@@ -52,13 +44,15 @@ impl Walk {
     fn placed(&self, line: &str) -> String {
         let here = self.world.dir.display().to_string();
         let later = jiff::Zoned::now().date().checked_add(18.days()).unwrap().to_string();
-        let noted = line.split("--expect ").nth(1).unwrap_or("no head").to_owned();
+        let line = match line.split_once("--expect ") {
+            Some((before, _)) => format!("{before}--expect {}", self.head),
+            None => line.to_owned(),
+        };
         line.replace("/etc/klagomal/master.key", &format!("{here}/first.key"))
             .replace("/etc/klagomal", &here)
             .replace("/backup/", &format!("{here}/backup/"))
             .replace("/srv/klagomal/", &format!("{here}/srv/"))
             .replace("2026-12-18", &later)
-            .replace(&noted, &self.head)
     }
 
     fn run(&mut self, line: &str) {

@@ -115,8 +115,6 @@ fn invariant_1_nothing_acknowledged_is_lost() {
         assert_eq!(post(&world, who, message).outcome(), "INFO ALREADY_RECEIVED");
     }
     assert!(times(&region, 1) > 0 && times(&region, 2) > 0, "what is owed is not lost either");
-    let (done, told) = world.command(&["cases", "show", &number]);
-    assert!(done, "{told}");
 }
 
 #[test]
@@ -271,21 +269,22 @@ fn invariant_7_a_refusal_changes_nothing() {
     let case = case_id("p-1");
     let good = opening(VC1, 2, &[]);
     let nobody = Unit { hsa_id: "SE0000000000-INGEN", ..VC1 };
+    let none = case_id("ingen");
     let table = [
-        ("region", good.clone(), "not permitted"),
-        ("1177", opening(nobody, 3, &[]), "no such unit"),
-        ("1177", good.replace("ProcessComplaint", "ProcessKomplaint"), "no such contract"),
-        ("1177", good.replace("</r:complaint>", ""), "no XML"),
-        ("1177", good.replace("20260216", "20261332"), "no date"),
-        ("1177", complaint(VC2, &message_id(1), &case, "Andra ord.", &[]), "the same id"),
-        ("1177", supplement(VC1, &message_id(4), &case, "Fel enhet.", &[]), "another unit"),
-        ("1177", supplement(VC1, &message_id(5), &case_id("ingen"), "Ett.", &[]), "no such case"),
-        ("1177", reply(VC2, &message_id(6), &case, "Ett svar.", &[]), "not one to reply"),
-        ("region", reply(VC1, &message_id(7), &case_id("ingen"), "Svar.", &[]), "no such case"),
+        ("region", good.clone(), " VP007 "),
+        ("1177", reply(VC2, &message_id(6), &case, "Ett svar.", &[]), " VP007 "),
+        ("1177", opening(nobody, 3, &[]), " VP004 "),
+        ("1177", good.replace("ProcessComplaint", "ProcessKomplaint"), " VP004 "),
+        ("1177", good.replace("</r:complaint>", ""), " VP015 "),
+        ("1177", good.replace("20260216", "20261332"), "ERROR VALIDATION_ERROR"),
+        ("1177", complaint(VC2, &message_id(1), &case, "Andra ord.", &[]), "MESSAGE_ID_REUSED"),
+        ("1177", supplement(VC1, &message_id(4), &case, "Fel enhet.", &[]), "ERROR ACCESS_DENIED"),
+        ("1177", supplement(VC1, &message_id(5), &none, "Ett.", &[]), "ERROR NOT_FOUND"),
+        ("region", reply(VC1, &message_id(7), &none, "Svar.", &[]), "ERROR NOT_FOUND"),
     ];
     for (who, message, why) in table {
         let told = post(&world, who, &message).outcome();
-        assert!(told.starts_with("FAULT") || told.starts_with("ERROR"), "{why}: {told}");
+        assert!(told.contains(why), "{why}: {told}");
     }
     assert_eq!((kept(&world), numbers(&world)), before);
     world.kill();
@@ -303,7 +302,10 @@ fn invariant_8_one_partys_case_never_reaches_another_party() {
     let mut anna = Browser::of(&world, "anna");
     assert!(anna.page(&format!("/arende/{care}")).contains("Ett löfte."));
     let mut of_the_committee = Browser::of(&world, "p4");
-    for path in ["", "/svar", "/arende.pdf", "/uttag"] {
+    // A form to answer is only for whoever has taken the case.
+    let shown = |path: &str| if path == "/svar" { 403 } else { 200 };
+    for path in ["", "/svar", "/pdf", "/export"] {
+        assert_eq!(anna.get(&format!("/arende/{care}{path}")).status, shown(path), "{path}");
         let answer = of_the_committee.get(&format!("/arende/{care}{path}"));
         assert_eq!(answer.status, 404, "{path}");
         assert!(!answer.text().contains(&care), "{path}");
@@ -414,7 +416,7 @@ fn window_2_known_before_done() {
     eprintln!("{kept} were there after the cut, {lost} were not");
 }
 
-/// Claimed by somebody who is gone: a hand-over takes what a killed process had begun.
+/// Claimed by somebody who is gone.
 #[test]
 fn window_3_claimed_without_a_lease() {
     let (region, well) = region(|| {
@@ -427,7 +429,8 @@ fn window_3_claimed_without_a_lease() {
     }
     let mut random = Random::new(13);
     for _ in 0..4 {
-        std::thread::sleep(Duration::from_millis(random.below(1_500)));
+        until("one is claimed", || world.outgoing()["leased"] >= 1);
+        std::thread::sleep(Duration::from_millis(random.below(300)));
         world.kill();
         world.start();
     }

@@ -146,8 +146,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A command of the README and what it is said to print.
-struct Step {
-    command: String,
+pub struct Step {
+    pub command: String,
     output: String,
 }
 
@@ -158,10 +158,14 @@ fn steps() -> Vec<Step> {
     let section = section.unwrap_or_else(|| {
         fs::read_to_string(root().join("README.routing.part")).expect("the section on routing")
     });
-    let section = section.split("\n## ").next().unwrap();
+    console(section.split("\n## ").next().unwrap())
+}
+
+/// The commands of a text, in order; one that goes on in the next line is one.
+pub fn console(text: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut inside = false;
-    for line in section.lines() {
+    for line in text.replace("\\\n", "").lines() {
         if line.starts_with("```") {
             inside = line == "```console";
         } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::thread::available_parallelism;
+use std::thread::{self, Builder, available_parallelism};
 
 use super::{Change, Entry, OWN, Origin, Scan, Table, ViewError};
 use crate::limits;
@@ -15,9 +16,6 @@ use crate::store::journal::Position;
 
 const APPLIED: [u8; 2] = [OWN, b'a'];
 const ORIGIN: [u8; 2] = [OWN, b'o'];
-
-/// Threads that read at once when the views are checked: more wait for sled's own locks.
-const CHECKERS_MAX: usize = 4;
 
 /// A table in a sled database in a folder of its own. A folder that cannot be read is moved aside
 /// (one old copy is kept) and the table begins empty.
@@ -183,9 +181,12 @@ fn checked(db: &sled::Db) -> Result<u64, ViewError> {
             Ok(found)
         })
     };
-    let helpers = available_parallelism().map_or(0, |cores| cores.get() - 1).min(CHECKERS_MAX - 1);
-    let found = std::thread::scope(|scope| {
-        let helping: Vec<_> = (0..helpers).map(|_| scope.spawn(part)).collect();
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let found = thread::scope(|scope| {
+        // Where the system gives no more threads, those that are there do all of it.
+        let helping: Vec<_> = (1..cores.min(limits::VIEW_CHECKERS_MAX))
+            .map_while(|_| Builder::new().spawn_scoped(scope, part).ok())
+            .collect();
         let own = part()?;
         helping.into_iter().try_fold(own, |found, helper| {
             let ended = helper.join();

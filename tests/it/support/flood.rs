@@ -51,8 +51,6 @@ pub struct Tally {
     pub shut: AtomicU64,
     /// Sent, and not answered; or answered with something else.
     pub broken: AtomicU64,
-    /// Of those with an answer, from the beginning, microseconds.
-    waited: AtomicU64,
     /// How long each answer took from the beginning of its call, microseconds.
     pub waits: Mutex<Vec<u32>>,
     /// Broken, and told one by one until there are too many.
@@ -63,6 +61,8 @@ pub struct Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |it: &AtomicU64| it.load(Ordering::SeqCst);
+        let waits = self.waits.lock().unwrap();
+        let answers = u64::try_from(waits.len()).unwrap().max(1);
         write!(
             f,
             "{} offered: {} OK, {} refused, {} let go at the door, {} broken; {} ms to an answer",
@@ -71,7 +71,7 @@ impl fmt::Display for Tally {
             of(&self.refused),
             of(&self.shut),
             of(&self.broken),
-            of(&self.waited) / (of(&self.good) + of(&self.refused)).max(1) / 1000,
+            waits.iter().map(|it| u64::from(*it)).sum::<u64>() / answers / 1000,
         )
     }
 }
@@ -198,7 +198,6 @@ impl Flood {
         };
         if kept.is_some() {
             let micros = u32::try_from(begun.elapsed().as_micros()).unwrap();
-            tally.waited.fetch_add(u64::from(micros), Ordering::SeqCst);
             tally.waits.lock().unwrap().push(micros);
         }
         count.fetch_add(1, Ordering::SeqCst);
