@@ -24,7 +24,7 @@ use super::pause::Pause;
 use super::record::{
     FormError, Item, ItemState, Payload, Receipt, Record, StoreEvent, StoreRecord,
 };
-use super::sealed::blinded;
+use super::sealed::{Head, blinded};
 
 /// Bytes of one piece of a case; the views take values of at most 8 KiB.
 const CASE_PIECE_BYTES: usize = 8_000;
@@ -43,13 +43,40 @@ const BLINDED: u32 = 1 << 16;
 #[derive(Debug, Default)]
 pub struct CaseFold {
     keys: Option<Arc<Keys>>,
+    at_hand: Option<AtHand>,
+}
+
+/// The record that was sealed last: it is folded next, and need not be opened for that.
+#[derive(Debug)]
+struct AtHand {
+    sealed: Vec<u8>,
+    head: Head,
+    record: Record,
 }
 
 impl CaseFold {
     /// With the keys that records are sealed by; `None` seals nothing.
     #[must_use]
     pub fn sealing(keys: Option<Arc<Keys>>) -> Self {
-        Self { keys }
+        Self { keys, at_hand: None }
+    }
+
+    /// The record of `payload`, its head noted; `None` where there is nothing more of it to fold.
+    fn record(
+        &mut self,
+        seq: u64,
+        payload: &[u8],
+        views: &mut ViewWriter<'_>,
+    ) -> Result<Option<Record>, FoldError> {
+        if let Some(at_hand) = self.at_hand.take_if(|it| it.sealed == payload) {
+            return seal::opened(&at_hand.head, at_hand.record, views).map(Some);
+        }
+        let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
+        match read {
+            Payload::Case(record) => Ok(Some(*record)),
+            Payload::Sealed(sealed) => seal::open(self.keys.as_deref(), seq, &sealed, views),
+            Payload::Store(record) => fold_store(&record, views).map(|()| None),
+        }
     }
 }
 
@@ -63,7 +90,9 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError> {
-        self.keys.as_deref().map_or(Ok(None), |keys| seal::seal(keys, payload, views))
+        let Some(keys) = self.keys.as_deref() else { return Ok(None) };
+        self.at_hand = seal::seal(keys, payload, views)?;
+        Ok(self.at_hand.as_ref().map(|it| it.sealed.clone()))
     }
 
     fn blind(&self, text: &str) -> String {
@@ -77,17 +106,7 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
-        let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
-        let record = match read {
-            Payload::Case(record) => *record,
-            Payload::Sealed(sealed) => {
-                match seal::open(self.keys.as_deref(), seq, &sealed, views)? {
-                    Some(record) => record,
-                    None => return Ok(()),
-                }
-            }
-            Payload::Store(record) => return fold_store(&record, views),
-        };
+        let Some(record) = self.record(seq, payload, views)? else { return Ok(()) };
         let keys = self.keys.as_deref();
         if let Event::Staff { act: Act::Read { .. }, .. } = &record.event {
             // Not among what happened: a case is read a hundred times as often as it changes.

@@ -12,14 +12,14 @@ use super::super::key;
 use super::super::record::{Item, Payload, Receipt, Record, RecordError, Removed};
 use super::super::remove::Remains;
 use super::super::sealed::{self, Head, Sealed};
-use super::{add, counter, read, read_case, unindex, unlist, write};
+use super::{AtHand, add, counter, read, read_case, unindex, unlist, write};
 
-/// What is to be appended for the plain record `payload`.
+/// What is to be appended for the plain record `payload`; `None` where that is itself.
 pub(super) fn seal(
     keys: &Keys,
     payload: &[u8],
     views: &ViewWriter<'_>,
-) -> Result<Option<Vec<u8>>, FoldError> {
+) -> Result<Option<AtHand>, FoldError> {
     let Payload::Case(mut record) = Payload::read(payload).map_err(of_record)? else {
         return Ok(None);
     };
@@ -36,7 +36,8 @@ pub(super) fn seal(
         }
     }
     let sealed = sealed::seal(keys, &head, &record).map_err(of_record)?;
-    sealed.ok_or_else(|| of_record(RecordError::Removed)).map(Some)
+    let sealed = sealed.ok_or_else(|| of_record(RecordError::Removed))?;
+    Ok(Some(AtHand { sealed, head, record: *record }))
 }
 
 /// Each file that is on disk and sealed becomes this record's own. One whose key is not known any
@@ -76,19 +77,12 @@ pub(super) fn open(
     record: &Sealed,
     views: &mut ViewWriter<'_>,
 ) -> Result<Option<Record>, FoldError> {
-    note_key(&record.head, views)?;
     match record.open(keys) {
-        Ok(Some(mut opened)) => {
-            if key_of(views, &record.head.case)? != Some(record.head.key) {
-                let case = key::case_key(&record.head.case);
-                views.put(&case, record.head.key.to_be_bytes())?;
-            }
-            if let (Some(incoming), Some(came)) = (&mut opened.incoming, &record.head.came) {
-                incoming.digest.clone_from(&came.digest);
-            }
-            Ok(Some(opened))
+        Ok(Some(plain)) => opened(&record.head, plain, views).map(Some),
+        Ok(None) => {
+            note_key(&record.head, views)?;
+            remains(&record.head, views).map(|()| None)
         }
-        Ok(None) => remains(&record.head, views).map(|()| None),
         // No damage: the next start may well read it.
         Err(error @ (RecordError::NoKeys | RecordError::Key(KeyError::Disk { .. }))) => {
             Err(of_record(error))
@@ -96,9 +90,26 @@ pub(super) fn open(
         // Damage is of its place: the rest is served. The message may come again, with another number.
         Err(error) => {
             tracing::error!(seq, key = record.head.key, "left out of the views: {error}");
+            note_key(&record.head, views)?;
             number_is_given(&record.head, views).map(|()| None)
         }
     }
+}
+
+/// A record as it is folded whose sealed form has `head`; its case and its key are noted.
+pub(super) fn opened(
+    head: &Head,
+    mut record: Record,
+    views: &mut ViewWriter<'_>,
+) -> Result<Record, FoldError> {
+    note_key(head, views)?;
+    if key_of(views, &head.case)? != Some(head.key) {
+        views.put(&key::case_key(&head.case), head.key.to_be_bytes())?;
+    }
+    if let (Some(incoming), Some(came)) = (&mut record.incoming, &head.came) {
+        incoming.digest.clone_from(&came.digest);
+    }
+    Ok(record)
 }
 
 /// What a record leaves whose key is shredded: its message is known again, its number is not given
