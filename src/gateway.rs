@@ -23,20 +23,16 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use crate::cases::{Accepted, Cases, Envelope, Grounds, NotAccepted};
-use crate::complaint::command::{self, Parties, Reception};
-use crate::complaint::message::{
-    FromComplainant, FromHandler, ProcessComplaint, ProcessComplaintHandling,
-};
+use crate::cases::{Cases, Grounds};
+use crate::complaint::command::Parties;
 use crate::id::HsaId;
 use crate::listen::{Body, Connection, PeerState, Service};
 use crate::rivta::wsdl::Library;
-use crate::rivta::{self, FileSeen, Interaction, Reading, Rejection, Request};
 use crate::routing::{Current, Routing};
-use crate::soap::{Head, MessageReader, Original, Skeleton};
+use crate::soap::Head;
 use crate::tak::{self, Denial, Destination, Handling, Platform, Question, Unit};
 use crate::telemetry::Chain;
 use crate::telemetry::metrics::{Call, OTHER};
@@ -44,8 +40,7 @@ use crate::telemetry::trace::Trace;
 use callers::CallHeaders;
 pub use forward::Pools;
 use forward::{Passing, Route};
-use intake::Files;
-use kept::{handling_of, known_case, reception};
+use kept::known_case;
 pub use line::Evidence;
 use line::{Came, Line};
 use opening::{Opening, Rest, let_finish};
@@ -117,14 +112,6 @@ enum Decided {
 enum Outcome {
     Answer(String),
     Passed(Box<forward::Ready>),
-}
-
-/// A message that is off the wire.
-struct Message {
-    head: Head,
-    skeleton: Skeleton,
-    files: Vec<FileSeen>,
-    way: Way,
 }
 
 /// Where a message for us goes.
@@ -288,7 +275,7 @@ impl Gateway {
     async fn call(
         &self,
         caller: &Sender,
-        held: (SemaphorePermit<'_>, &Connection),
+        held: (OwnedSemaphorePermit, &Connection),
         request: http::Request<Incoming>,
         headers: CallHeaders,
         line: &mut Line,
@@ -303,13 +290,13 @@ impl Gateway {
     }
 
     /// A place to answer a call of `caller`, if it does not call too often and there is one.
-    fn admit(&self, caller: &Sender) -> Result<SemaphorePermit<'_>, Refusal> {
+    fn admit(&self, caller: &Sender) -> Result<OwnedSemaphorePermit, Refusal> {
         let routing = self.routing.get();
         let own = routing.table.caller(&caller.hsa_id).and_then(|it| it.rate_in);
         self.rates
             .take(&caller.hsa_id, own)
             .map_err(|(most, wait)| Refusal::TooOften { most, wait })?;
-        self.calls.try_acquire().map_err(|_| Refusal::Overloaded)
+        Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Refusal::Overloaded)
     }
 
     async fn answer(
@@ -318,7 +305,7 @@ impl Gateway {
         request: &HeaderMap,
         rest: Rest,
         headers: CallHeaders,
-        (place, connection): (SemaphorePermit<'_>, &Connection),
+        (place, connection): (OwnedSemaphorePermit, &Connection),
         line: &mut Line,
     ) -> Result<Outcome, Refusal> {
         let routing = self.routing.get();
@@ -346,26 +333,11 @@ impl Gateway {
             Decided::Keep(way) => {
                 opening.head.check_understood()?;
                 let message = self.receive(opening, way).await?;
-                self.read(caller, &routing, message, headers, line).await.map(Outcome::Answer)
+                let (caller, trace) = (caller.clone(), line.trace.traceparent());
+                let call = kept::Call { caller, routing, headers, trace, place };
+                self.keep(call, message).await?.told(line).map(Outcome::Answer)
             }
         }
-    }
-
-    /// Reads the rest of a message that is kept.
-    async fn receive(&self, opening: Opening, way: Way) -> Result<Message, Refusal> {
-        let mut reader = MessageReader::new(opening.content_type.as_deref())?;
-        let mut files = Files::new(self.cases.blobs().clone());
-        for chunk in opening.read {
-            files = files.take(reader.push(&chunk)?).await?;
-        }
-        let mut rest = opening.rest;
-        while let Some(chunk) = rest.next().await? {
-            files = files.take(reader.push(&chunk)?).await?;
-        }
-        let (head, skeleton, parts) = reader.finish()?;
-        let files = files.take(parts).await?;
-        let files = files.finish().await?;
-        Ok(Message { head, skeleton, files, way })
     }
 
     fn decide(
@@ -400,118 +372,6 @@ impl Gateway {
         })
     }
 
-    /// What a message of a kept contract says, and what comes of it.
-    async fn read(
-        &self,
-        caller: &HsaId,
-        routing: &Routing,
-        message: Message,
-        headers: CallHeaders,
-        line: &mut Line,
-    ) -> Result<String, Refusal> {
-        let reading = match rivta::read(&message.skeleton, &message.files) {
-            Ok(reading) => reading,
-            Err(Rejection::Malformed { path, what }) => {
-                return Err(Refusal::Malformed { path, what });
-            }
-            Err(Rejection::Invalid { field, rule }) => {
-                line.came(Came::Rejected, format!("not valid: {field}"));
-                let interaction = interaction(&message.head)?;
-                return Ok(reply::invalid(interaction, &line.log_id, &field, &rule));
-            }
-        };
-        self.keep(caller, routing, message, reading, headers, line).await
-    }
-
-    async fn keep(
-        &self,
-        caller: &HsaId,
-        routing: &Routing,
-        message: Message,
-        reading: Reading,
-        headers: CallHeaders,
-        line: &mut Line,
-    ) -> Result<String, Refusal> {
-        let interaction = interaction(&message.head)?;
-        let original = original(&message)?;
-        let envelope = Envelope {
-            sender: caller.clone(),
-            original_consumer: headers.original_consumer,
-            on_behalf_of: headers.on_behalf_of,
-            correlation_id: headers.correlation_id,
-            trace: line.trace.traceparent(),
-            original,
-            remarks: reading.remarks,
-        };
-        let mut grounds = grounds(routing);
-        let outcome = match reading.request {
-            Request::Complaint(complaint) => match message.way {
-                Way::Unit(unit, handling) => {
-                    grounds.reception = Some(reception(&routing.table, &unit, &handling));
-                    let addressed = unit.hsa_id.clone();
-                    self.cases.accept_complaint(complaint, addressed, envelope, grounds).await
-                }
-                Way::KnownCase(addressed, denial) => {
-                    self.keep_known(complaint, addressed, denial, envelope, grounds).await?
-                }
-                Way::Handling => return Err(Refusal::NotKept(message.head.contract.to_string())),
-            },
-            Request::Handling(handling) => {
-                grounds.reception = self.reception_of(routing, &handling);
-                self.cases.accept_handling(*handling, envelope, grounds).await
-            }
-        };
-        answer(interaction, outcome, line)
-    }
-
-    /// A supplement or withdrawal of a case that is here, or a message that has come before; anything
-    /// else is answered as routing says.
-    async fn keep_known(
-        &self,
-        complaint: ProcessComplaint,
-        addressed: HsaId,
-        denial: Denial,
-        envelope: Envelope,
-        grounds: Grounds,
-    ) -> Result<Result<Accepted, NotAccepted>, Refusal> {
-        if matches!(complaint.content, FromComplainant::Complaint(_)) {
-            // The same message again gets the first answer, wherever its unit has gone since.
-            let received = self.cases.has_received(&envelope.sender, &complaint.message_id);
-            if !received.map_err(|error| Refusal::Unavailable(Chain(&error).to_string()))? {
-                return Err(Refusal::Routing(denial));
-            }
-        }
-        let outcome = self.cases.accept_complaint(complaint, addressed, envelope, grounds).await;
-        match outcome {
-            Err(NotAccepted::Refused(command::Refusal::NotFound | command::Refusal::Denied(_))) => {
-                Err(Refusal::Routing(denial))
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// What the configuration says of the unit that a case is registered for or transferred to.
-    fn reception_of(
-        &self,
-        routing: &Routing,
-        message: &ProcessComplaintHandling,
-    ) -> Option<Reception> {
-        let at = crate::clock::swedish_day(self.cases.now());
-        let unit = match &message.content {
-            FromHandler::Registration(it) => &it.complaint.recipient.unit.hsa_id,
-            FromHandler::Transfer(it) => &it.to_unit.hsa_id,
-            FromHandler::Acknowledgement(_)
-            | FromHandler::PartialReply(_)
-            | FromHandler::Question(_)
-            | FromHandler::Reply(_)
-            | FromHandler::PlaceCorrection(_)
-            | FromHandler::Closure(_) => return None,
-        };
-        let unit = routing.table.unit(unit)?;
-        let handling = unit.handling_on(at).map(|it| handling_of(&unit, &it.method))?;
-        Some(reception(&routing.table, &unit, &handling))
-    }
-
     fn describe(&self, request: &http::Request<Incoming>, correlation: &str) -> Reply {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();
@@ -542,48 +402,5 @@ pub fn grounds(routing: &Routing) -> Grounds {
         generation: routing.table.generation().to_string(),
         reception: None,
         codes: Arc::clone(&routing.codes),
-    }
-}
-
-fn interaction(head: &Head) -> Result<Interaction, Refusal> {
-    Interaction::of(head.contract.as_str(), &head.operation).ok_or_else(|| Refusal::Malformed {
-        path: head.operation.clone(),
-        what: "elementet hör inte till tjänstekontraktet".to_owned(),
-    })
-}
-
-/// The message as it came, with its files named: what a relay sends on byte for byte.
-fn original(message: &Message) -> Result<Option<Original>, Refusal> {
-    let files: Vec<(String, u64)> =
-        message.files.iter().map(|file| (file.sha256.clone(), file.bytes)).collect();
-    let original = Original::of(message.skeleton.clone(), &message.head, &files);
-    original.map(Some).ok_or_else(|| Refusal::Body("files and their places differ".to_owned()))
-}
-
-fn answer(
-    interaction: Interaction,
-    outcome: Result<Accepted, NotAccepted>,
-    line: &mut Line,
-) -> Result<String, Refusal> {
-    match outcome {
-        Ok(accepted) => {
-            let (came, word) = match accepted.repeated {
-                true => (Came::Repeated, "already received"),
-                false => (Came::Accepted, "accepted"),
-            };
-            line.came(came, format!("{word}: {}", accepted.receipt.number));
-            Ok(reply::accepted(interaction, &line.log_id, &accepted))
-        }
-        Err(NotAccepted::Refused(refusal)) => {
-            line.came(Came::Rejected, reply::refused_name(&refusal));
-            Ok(reply::refused(interaction, &line.log_id, &refusal))
-        }
-        Err(NotAccepted::Reused) => {
-            line.came(Came::Rejected, "message id reused");
-            Ok(reply::reused(interaction, &line.log_id))
-        }
-        Err(error @ NotAccepted::Unavailable(_)) => {
-            Err(Refusal::Unavailable(Chain(&error).to_string()))
-        }
     }
 }

@@ -185,6 +185,12 @@ impl MessageReader {
         Ok(Self { to_utf8, scanner, bytes: 0, head: None })
     }
 
+    /// The same message as one whose head has been read already.
+    #[must_use]
+    pub fn knowing(self, head: Head) -> Self {
+        Self { head: Some(head), ..self }
+    }
+
     /// Takes the next bytes; gives what they hold of files. An error is final: it is known as soon
     /// as the byte that shows it has come.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<Part>, ReadError> {

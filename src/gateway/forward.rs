@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use jiff::Timestamp;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::line::Line;
@@ -97,7 +97,7 @@ impl Passing<'_> {
     pub(super) async fn pass(
         &self,
         pools: &dyn Pools,
-        place: SemaphorePermit<'_>,
+        place: OwnedSemaphorePermit,
         route: Route,
         opening: Opening,
         line: &mut Line,

@@ -43,16 +43,26 @@ impl Files {
 
     /// Takes what a piece of the message held of files.
     pub(super) async fn take(mut self, parts: Vec<Part>) -> Result<Self, FileError> {
+        self.gather(parts);
+        if self.bytes < GATHER_BYTES {
+            return Ok(self);
+        }
+        self.write().await
+    }
+
+    /// Takes the last of it, without waiting for the disk.
+    pub(super) fn gather(&mut self, parts: Vec<Part>) {
         for part in parts {
             if let Part::FileBytes(bytes) = &part {
                 self.bytes += bytes.len();
             }
             self.gathered.push(part);
         }
-        if self.bytes < GATHER_BYTES {
-            return Ok(self);
-        }
-        self.write().await
+    }
+
+    /// Whether something is to be written still.
+    pub(super) fn waits(&self) -> bool {
+        !self.gathered.is_empty()
     }
 
     /// Writes the rest; what was seen of each file, in order.

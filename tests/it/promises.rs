@@ -327,8 +327,13 @@ fn invariant_9_what_was_begun_is_finished() {
     let (power, plan) = Power::under(World::plan().region(region.address), false);
     let world = plan.start();
     power.stalls();
+    // A text is the store's at once; a file is on its way to the disk still.
+    let message = |of: usize| {
+        let file = (of % 2 == 1).then(|| File::pdf("f.pdf", 30_000 * of, 9));
+        opening(VC2, of, &file.into_iter().collect::<Vec<_>>())
+    };
     for of in 0..5 {
-        let message = opening(VC2, of, &[]);
+        let message = message(of);
         let mut connection = World::caller("1177").connect(world.https).unwrap();
         let head = format!(
             "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
@@ -345,7 +350,7 @@ fn invariant_9_what_was_begun_is_finished() {
     until("all are kept", || numbers(&world).len() == 5);
     until("and sent on", || (0..5).all(|of| times(&region, of) == 1));
     for of in 0..5 {
-        let again = post(&world, "1177", &opening(VC2, of, &[]));
+        let again = post(&world, "1177", &message(of));
         assert_eq!(again.outcome(), "INFO ALREADY_RECEIVED");
     }
 }
