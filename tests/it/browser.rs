@@ -2,70 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::staff::{door, send, start};
-use crate::support::{Unit, VC1, World, case_id, certs, complaint, not_run, program, supplement};
-
-/// A simulator in a process of its own; ended when dropped.
-struct Simulator {
-    child: Child,
-    at: SocketAddr,
-    control: SocketAddr,
-    _said: BufReader<ChildStdout>,
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Simulator {
-    fn start(what: &str, card: &str, further: &[&str]) -> Self {
-        let file = |end: &str| certs().join(format!("{card}.{end}"));
-        let mut child = Command::new(program())
-            .args(["simulate", what, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
-            .arg("--cert")
-            .arg(file("crt"))
-            .arg("--key")
-            .arg(file("key"))
-            .arg("--ca")
-            .arg(certs().join("ca.crt"))
-            .args(further)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        let mut port = || {
-            let mut line = String::new();
-            assert_ne!(said.read_line(&mut line).unwrap(), 0, "the simulator ended");
-            let port = line.trim().trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
-            SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
-        };
-        let (at, control) = (port(), port());
-        Self { child, at, control, _said: said }
-    }
-
-    /// What its control door answers.
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(self.control).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
-        answer
-    }
-}
+use crate::support::{Simulator, Unit, VC1, World, case_id, certs, complaint, not_run, supplement};
 
 /// Where the browser's libraries are; none where they, or the browser, are not installed.
 pub fn installed() -> Option<PathBuf> {

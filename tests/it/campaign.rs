@@ -150,7 +150,7 @@ impl Campaign {
     }
 }
 
-fn times(of: usize) -> usize {
+pub fn times(of: usize) -> usize {
     of * usize::try_from(number("KLAGOMAL_SCALE", 1)).unwrap()
 }
 

@@ -36,6 +36,7 @@ mod overload;
 mod platform;
 mod promises;
 mod proxied;
+mod receivers;
 mod restart;
 mod routing_live;
 mod routing_walk;
