@@ -15,6 +15,7 @@ pub mod sealed;
 pub mod select;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use crate::clock::Clock;
 use crate::complaint::case::Case;
 use crate::complaint::codes::CodeLists;
 use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
-use crate::complaint::event::{Event, Incoming, Owed, Via};
+use crate::complaint::event::{Event, Incoming, Via};
 use crate::complaint::message::{
     Complaint, FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
     Registration, Remark,
@@ -180,12 +181,12 @@ impl Cases {
     /// Accepts a message from the complainant. `addressed` is its logical address.
     pub async fn accept_complaint(
         &self,
-        message: ProcessComplaint,
+        mut message: ProcessComplaint,
         addressed: HsaId,
         envelope: Envelope,
         grounds: Grounds,
     ) -> Result<Accepted, NotAccepted> {
-        let digest = digest_of_complaint(&message);
+        let digest = digest_of_complaint(&mut message);
         let incoming = incoming(&envelope, &message.message_id, message.sent, digest);
         let notify = self.notify;
         self.commit(move |transaction| {
@@ -216,7 +217,8 @@ impl Cases {
                 }
             }
             .map_err(Failure::Refused)?;
-            let head = Head { case: message.case_id, generation: grounds.generation, notify };
+            let (case, generation) = (message.case_id, grounds.generation);
+            let head = Head { case, existing, generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -267,7 +269,7 @@ impl Cases {
                 ),
             }
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation, notify };
+            let head = Head { case: id, existing, generation: grounds.generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -293,7 +295,7 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation, notify };
+            let head = Head { case: id, existing, generation: grounds.generation, notify };
             append(transaction, head, None, decided)
         })
         .await
@@ -365,6 +367,8 @@ struct Committed {
 
 struct Head {
     case: Ii,
+    /// As it stands before; `None` for one that begins.
+    existing: Option<Case>,
     generation: String,
     /// Whether staff are told by mail.
     notify: bool,
@@ -420,24 +424,10 @@ fn next_number(transaction: &mut Transaction<'_>) -> Result<RegistrationNumber, 
     loop {
         ordinal = ordinal.saturating_add(1);
         let number = RegistrationNumber::of_ordinal(ordinal);
-        if query::read_in::<Ii>(transaction, &key::number(number.as_str()))?.is_none() {
+        if query::read_in::<Ii>(transaction, &key::number(&number))?.is_none() {
             return Ok(number);
         }
     }
-}
-
-/// The mails that an event gives cause for.
-fn notices(
-    transaction: &mut Transaction<'_>,
-    case: &Ii,
-    event: &Event,
-) -> Result<Vec<Owed>, Failure> {
-    let needs_case = matches!(
-        event,
-        Event::Supplemented { .. } | Event::Withdrawn { .. } | Event::Reminded { .. }
-    );
-    let before = if needs_case { query::case_in(transaction, case)? } else { None };
-    Ok(notice::of_event(event, before.as_ref()))
 }
 
 fn append(
@@ -453,11 +443,19 @@ fn append(
     let digest = incoming.as_ref().map(|incoming| incoming.digest.clone()).unwrap_or_default();
     let mut owed = decided.owed;
     if head.notify {
-        owed.extend(notices(transaction, &head.case, &decided.event)?);
+        owed.extend(notice::of_event(&decided.event, head.existing.as_ref()));
     }
+    let number = match (head.existing, &decided.event) {
+        (Some(case), _) => case.number,
+        (None, Event::Opened(opened)) => opened.number.clone(),
+        (None, _) => return Err(Failure::Refused(Refusal::NotFound)),
+    };
+    let received = transaction.now();
+    let receipt = Receipt { digest, case: head.case.clone(), number, received };
+    let systems = owed.iter().map(|owed| owed.to.clone()).collect();
     let record = Record {
         v: RECORD_VERSION,
-        at: transaction.now(),
+        at: received,
         case: head.case,
         generation: head.generation,
         incoming,
@@ -467,28 +465,22 @@ fn append(
         original,
         sealed_files: Vec::new(),
     };
-    query::append_in(transaction, &record)?;
-    let case =
-        query::case_in(transaction, &record.case)?.ok_or(Failure::Refused(Refusal::NotFound))?;
-    let Case { id, number, .. } = case;
-    let receipt = Receipt { digest, case: id, number, received: record.at };
-    let owed = record.owed.into_iter().map(|owed| owed.to).collect();
-    Ok(Committed { accepted: Accepted { receipt, repeated: false }, owed })
+    query::append_in(transaction, record)?;
+    Ok(Committed { accepted: Accepted { receipt, repeated: false }, owed: systems })
 }
 
 /// Remarks are ours and follow from the content: another version of this program may word them
 /// otherwise, and the message is the same.
-fn digest_of_complaint(message: &ProcessComplaint) -> String {
-    match &message.content {
-        FromComplainant::Complaint(complaint) => {
-            let complaint = Complaint { remarks: Vec::new(), ..(**complaint).clone() };
-            let content = FromComplainant::Complaint(Box::new(complaint));
-            digest(&(&message.case_id, content))
-        }
-        content @ (FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_)) => {
-            digest(&(&message.case_id, content))
-        }
+fn digest_of_complaint(message: &mut ProcessComplaint) -> String {
+    let remarks = match &mut message.content {
+        FromComplainant::Complaint(complaint) => mem::take(&mut complaint.remarks),
+        FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_) => Vec::new(),
+    };
+    let digest = digest(&(&message.case_id, &message.content));
+    if let FromComplainant::Complaint(complaint) = &mut message.content {
+        complaint.remarks = remarks;
     }
+    digest
 }
 
 fn digest_of_handling(message: &ProcessComplaintHandling) -> String {

@@ -122,8 +122,9 @@ impl Cases {
                     desk::act(existing.as_ref(), &by, act, &own)
                 }
             };
-            let head = Head { case: id, generation: grounds.generation, notify };
-            append(transaction, head, came, decided.map_err(Failure::Refused)?)
+            let decided = decided.map_err(Failure::Refused)?;
+            let head = Head { case: id, existing, generation: grounds.generation, notify };
+            append(transaction, head, came, decided)
         })
         .await
     }
@@ -162,7 +163,8 @@ impl Cases {
                 &grounds.parties,
             )
             .map_err(Failure::Refused)?;
-            let head = Head { case: id, generation: grounds.generation, notify };
+            let generation = grounds.generation;
+            let head = Head { case: id, existing: None, generation, notify };
             append(transaction, head, Some((incoming, envelope)), decided)
         })
         .await
@@ -182,12 +184,13 @@ impl Cases {
         let id = case.clone();
         let notify = self.notify;
         let done = self.commit(move |transaction| {
-            let case = query::case_in(transaction, &id)?;
-            let untold = case.map(|it| notice::untold(&it, &terms, transaction.now()));
+            let existing = query::case_in(transaction, &id)?;
+            let case = existing.as_ref();
+            let untold = case.map(|it| notice::untold(it, &terms, transaction.now()));
             let first = untold.into_iter().flatten().next();
             // Whatever comes first; a second one is told at the next look.
             let reminder = first.ok_or(Failure::Refused(Refusal::NotFound))?;
-            let head = Head { case: id, generation, notify };
+            let head = Head { case: id, existing, generation, notify };
             let event = Event::Reminded { reminder };
             append(transaction, head, None, Decided { event, owed: Vec::new() })
         });
@@ -227,11 +230,9 @@ impl Cases {
         let id = case.clone();
         let notify = self.notify;
         self.commit(move |transaction| {
-            if query::case_in(transaction, &id)?.is_none() {
-                return Err(Failure::Refused(Refusal::NotFound));
-            }
+            let existing = query::case_in(transaction, &id)?;
             let event = Event::Staff { by, act: Act::Read { why } };
-            let head = Head { case: id, generation, notify };
+            let head = Head { case: id, existing, generation, notify };
             append(transaction, head, None, Decided { event, owed: Vec::new() })
         })
         .await
@@ -265,7 +266,7 @@ impl Cases {
         for (at, (row, _)) in rows.into_iter().enumerate() {
             let rest = row.get(seen..).unwrap_or_default().to_vec();
             // Behind the prefix: eight bytes of time, then the key of the case.
-            let case = self.case_behind(rest.get(8..).unwrap_or_default())?;
+            let case = self.case_at(&key::case_behind(&rest, 8))?;
             last = Some(rest);
             cases.extend(case.filter(|case| keep(case)));
             if cases.len() == limits::STAFF_ROWS_MAX {
@@ -285,15 +286,9 @@ impl Cases {
         let prefix = key::person_prefix(&identity);
         let mut cases = Vec::new();
         for (row, _) in self.rows(&prefix, limits::STAFF_PERSON_CASES_MAX)? {
-            cases.extend(self.case_behind(row.get(prefix.len()..).unwrap_or_default())?);
+            cases.extend(self.case_at(&key::case_behind(&row, prefix.len()))?);
         }
         Ok(cases)
-    }
-
-    fn case_behind(&self, rest: &[u8]) -> Result<Option<Case>, QueryError> {
-        let mut key = vec![b'c'];
-        key.extend_from_slice(rest);
-        self.case_at(key)
     }
 
     /// How many cases a unit has, by status.

@@ -3,6 +3,7 @@
 //! A pure function of the record and what the views held before it, so that two rebuilds agree.
 
 pub(super) mod desk;
+pub(super) mod row;
 mod seal;
 
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use serde::de::DeserializeOwned;
 use crate::complaint::case::Case;
 use crate::complaint::event::{Act, Debt, Decision, Event, ItemId};
 use crate::complaint::message::Ii;
-use crate::store::engine::{Fold, FoldError, ViewWriter};
+use crate::store::engine::{Fold, FoldError, Handed, ViewWriter};
 use crate::store::journal::Position;
 use crate::store::keys::Keys;
-use crate::store::views::{Entry, Scan};
+use crate::store::views::Scan;
 
 use super::key;
 use super::pause::Pause;
@@ -25,16 +26,14 @@ use super::record::{
     FormError, Item, ItemState, Payload, Receipt, Record, StoreEvent, StoreRecord,
 };
 use super::sealed::{Head, blinded};
-
-/// Bytes of one piece of a case; the views take values of at most 8 KiB.
-const CASE_PIECE_BYTES: usize = 8_000;
+use row::Row;
 
 /// The layout of the views; raised when one changes its form, so that they are made again.
 ///
 /// 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does so
 /// when it makes the views again; and the staff's desk has views of its own. 4: files by name. 5:
-/// records of form 3. 6: records of form 4, and the people of a case.
-const LAYOUT: u32 = 6;
+/// records of form 3. 6: records of form 4, and the people of a case. 7: one row of a case.
+const LAYOUT: u32 = 7;
 
 /// In the layout of views whose people are blinded: they are made again when a store gets keys.
 const BLINDED: u32 = 1 << 16;
@@ -46,11 +45,12 @@ pub struct CaseFold {
     at_hand: Option<AtHand>,
 }
 
-/// The record that was sealed last: it is folded next, and need not be opened for that.
+/// The record that was written last: it is folded next, and need not be read for that.
 #[derive(Debug)]
 struct AtHand {
-    sealed: Vec<u8>,
-    head: Head,
+    written: Vec<u8>,
+    /// Where it was sealed.
+    head: Option<Head>,
     record: Record,
 }
 
@@ -61,20 +61,28 @@ impl CaseFold {
         Self { keys, at_hand: None }
     }
 
-    /// The record of `payload`, its head noted; `None` where there is nothing more of it to fold.
+    /// The record of `payload`, its head noted, and the key that it is sealed by; `None` where there
+    /// is nothing more of it to fold.
     fn record(
         &mut self,
         seq: u64,
         payload: &[u8],
         views: &mut ViewWriter<'_>,
-    ) -> Result<Option<Record>, FoldError> {
-        if let Some(at_hand) = self.at_hand.take_if(|it| it.sealed == payload) {
-            return seal::opened(&at_hand.head, at_hand.record, views).map(Some);
+    ) -> Result<Option<(Record, Option<u64>)>, FoldError> {
+        if let Some(at_hand) = self.at_hand.take_if(|it| it.written == payload) {
+            let AtHand { head, record, .. } = at_hand;
+            return Ok(Some(match head {
+                Some(head) => (seal::opened(&head, record, views)?, Some(head.key)),
+                None => (record, None),
+            }));
         }
         let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
         match read {
-            Payload::Case(record) => Ok(Some(*record)),
-            Payload::Sealed(sealed) => seal::open(self.keys.as_deref(), seq, &sealed, views),
+            Payload::Case(record) => Ok(Some((*record, None))),
+            Payload::Sealed(sealed) => {
+                let opened = seal::open(self.keys.as_deref(), seq, &sealed, views)?;
+                Ok(opened.map(|record| (record, Some(sealed.head.key))))
+            }
             Payload::Store(record) => fold_store(&record, views).map(|()| None),
         }
     }
@@ -90,9 +98,24 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError> {
-        let Some(keys) = self.keys.as_deref() else { return Ok(None) };
-        self.at_hand = seal::seal(keys, payload, views)?;
-        Ok(self.at_hand.as_ref().map(|it| it.sealed.clone()))
+        if self.keys.is_none() {
+            return Ok(None);
+        }
+        let read = Payload::read(payload).map_err(|error| FoldError::Record(Box::new(error)))?;
+        let Payload::Case(record) = read else { return Ok(None) };
+        self.write(record, views).map(Some)
+    }
+
+    fn write(&mut self, record: Handed, views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError> {
+        let unknown = |_| FoldError::Record("no record of a case".into());
+        let record = *record.downcast::<Record>().map_err(unknown)?;
+        let at_hand = match self.keys.as_deref() {
+            Some(keys) => seal::seal(keys, record, views)?,
+            None => AtHand { written: to_json(&record)?, head: None, record },
+        };
+        let written = at_hand.written.clone();
+        self.at_hand = Some(at_hand);
+        Ok(written)
     }
 
     fn blind(&self, text: &str) -> String {
@@ -106,13 +129,15 @@ impl Fold for CaseFold {
         payload: &[u8],
         views: &mut ViewWriter<'_>,
     ) -> Result<(), FoldError> {
-        let Some(record) = self.record(seq, payload, views)? else { return Ok(()) };
+        let Some((record, key)) = self.record(seq, payload, views)? else { return Ok(()) };
         let keys = self.keys.as_deref();
         if let Event::Staff { act: Act::Read { .. }, .. } = &record.event {
             // Not among what happened: a case is read a hundred times as often as it changes.
             return desk::read_by(seq, position, &record.case, views);
         }
-        views.put(&key::event(&record.case, seq), position.to_bytes())?;
+        if !matches!(record.event, Event::Opened(_)) {
+            views.put(&key::event(&record.case, seq), position.to_bytes())?;
+        }
         match &record.event {
             Event::Leased { item, until, instance, .. } => {
                 let state = ItemState::Leased { until: *until, instance: instance.clone() };
@@ -134,12 +159,12 @@ impl Fold for CaseFold {
             | Event::Supplemented { .. }
             | Event::Withdrawn { .. }
             | Event::Handled { .. }
-            | Event::Reminded { .. } => fold_case(seq, &record, keys, views),
+            | Event::Reminded { .. } => fold_case((position, key), &record, keys, views),
             Event::Staff { act, .. } => {
                 if let Act::Undone { step } = act {
                     desk::take_back(views, *step, record.at)?;
                 }
-                fold_case(seq, &record, keys, views)
+                fold_case((position, key), &record, keys, views)
             }
         }
     }
@@ -173,24 +198,26 @@ enum Moved {
 }
 
 fn fold_case(
-    seq: u64,
+    (position, key): (Position, Option<u64>),
     record: &Record,
     keys: Option<&Keys>,
     views: &mut ViewWriter<'_>,
 ) -> Result<(), FoldError> {
-    let case = match read_case(views, &record.case)? {
-        Some(mut case) => {
-            unlist(&case, views)?;
-            case.fold(seq, record.at, &record.event);
-            case
+    let seq = position.seq;
+    let row = match row::read(views, &record.case)? {
+        Some(mut row) => {
+            unlist(&row.case, views)?;
+            row.case.fold(seq, record.at, &record.event);
+            row
         }
-        None => match begin(seq, record, keys, views)? {
-            Some(case) => case,
+        None => match begin((position, key), record, keys, views)? {
+            Some(row) => row,
             None => return Ok(()),
         },
     };
-    list(&case, views)?;
-    write_case(views, &case)?;
+    list(&row.case, views)?;
+    row::write(views, &row)?;
+    let case = row.case;
     for (name, _) in record.files() {
         views.put(&key::file(name), Vec::new())?;
     }
@@ -206,54 +233,30 @@ fn fold_case(
     owe(seq, record, &case, views)
 }
 
-/// A case has no bound that fits one view's value: it lies in pieces behind its key.
-fn write_case(views: &mut ViewWriter<'_>, case: &Case) -> Result<(), FoldError> {
-    let bytes = to_json(case)?;
-    let mut pieces = 0u16;
-    for piece in bytes.chunks(CASE_PIECE_BYTES) {
-        views.put(&key::case_piece(&case.id, pieces), piece)?;
-        pieces += 1;
-    }
-    // A transfer to a shorter name can make it shorter.
-    let last = key::case_piece(&case.id, pieces);
-    for (left, _) in views.scan(&Scan::prefix(key::case(&case.id)).from(last))? {
-        views.delete(&left)?;
-    }
-    Ok(())
-}
-
 fn read_case(views: &ViewWriter<'_>, id: &Ii) -> Result<Option<Case>, FoldError> {
-    joined(views.scan(&Scan::prefix(key::case(id)))?)
-        .map_err(|error| FoldError::Record(error.into()))
-}
-
-/// A case from its pieces.
-pub(super) fn joined(pieces: Vec<Entry>) -> Result<Option<Case>, FormError> {
-    if pieces.is_empty() {
-        return Ok(None);
-    }
-    let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
-    Ok(serde_json::from_slice(&bytes).map(Some)?)
+    Ok(row::read(views, id)?.map(|row| row.case))
 }
 
 /// `None` for a case whose first record is damaged: what is left of it stays in the journal, and
 /// every other case goes on.
 fn begin(
-    seq: u64,
+    (began, key): (Position, Option<u64>),
     record: &Record,
     keys: Option<&Keys>,
     views: &mut ViewWriter<'_>,
-) -> Result<Option<Case>, FoldError> {
+) -> Result<Option<Row>, FoldError> {
     let (id, generation) = (&record.case, &record.generation);
-    let Some(case) = Case::begin(id, seq, record.at, generation, &record.event) else {
-        tracing::error!(seq, "a record of a case whose first record is missing: left out");
+    let Some(case) = Case::begin(id, began.seq, record.at, generation, &record.event) else {
+        tracing::error!(
+            seq = began.seq,
+            "a record of a case whose first record is missing: left out"
+        );
         return Ok(None);
     };
-    views.put(&key::number(case.number.as_str()), to_json(&case.id)?)?;
-    views.put(&key::opened(case.opened, &case.id), Vec::new())?;
-    desk::index_people(keys, views, &case.id, &record.event)?;
+    views.put(&key::number(&case.number), to_json(&case.id)?)?;
+    let people = desk::index_people(keys, views, &case.id, &record.event)?;
     add(views, ("cases", ""), 1)?;
-    Ok(Some(case))
+    Ok(Some(Row { case, key, began, people }))
 }
 
 fn list(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
@@ -278,7 +281,7 @@ fn owe(
 ) -> Result<(), FoldError> {
     for (n, owed) in (0u16..).zip(&record.owed) {
         let id = ItemId { seq, n };
-        let first = !stands_in_line(&owed.what) || head_of(views, &owed.to, &case.id)?.is_none();
+        let first = !stands_in_line(&owed.what) || leads(views, record, n)?;
         let at = owed.not_before.map_or(record.at, |not_before| not_before.max(record.at));
         let state = if first { ItemState::Due { at, why: None } } else { ItemState::Waiting };
         views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
@@ -303,6 +306,17 @@ fn owe(
         write(views, key::item(id), &item)?;
     }
     Ok(())
+}
+
+/// Whether nothing goes before what a record owes as its `n`th: of its case, to the same system.
+fn leads(views: &ViewWriter<'_>, record: &Record, n: u16) -> Result<bool, FoldError> {
+    let (before, owed) = record.owed.split_at(usize::from(n).min(record.owed.len()));
+    let Some(owed) = owed.first() else { return Ok(false) };
+    if let Event::Opened(_) = &record.event {
+        // Nothing was owed of this case before.
+        return Ok(!before.iter().any(|it| it.to == owed.to && stands_in_line(&it.what)));
+    }
+    Ok(head_of(views, &owed.to, &record.case)?.is_none())
 }
 
 /// Gives an item its next state, and lets the next in its lane go when it is done with.
@@ -466,6 +480,6 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FoldError> {
     serde_json::from_slice(bytes).map_err(form)
 }
 
-fn form(error: serde_json::Error) -> FoldError {
-    FoldError::Record(Box::new(FormError::from(error)))
+fn form(error: impl Into<FormError>) -> FoldError {
+    FoldError::Record(Box::new(error.into()))
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::complaint::event::ItemId;
 use crate::complaint::message::Ii;
+use crate::complaint::registration::RegistrationNumber;
 use crate::id::HsaId;
 
 /// `m`: receipt by sender and message id.
@@ -27,15 +28,20 @@ pub fn case(id: &Ii) -> Vec<u8> {
     key
 }
 
-/// A piece of a case.
+/// A piece of the row of a case, whose [`case`] is `prefix`.
 #[must_use]
-pub fn case_piece(id: &Ii, n: u16) -> Vec<u8> {
-    let mut key = case(id);
-    key.extend_from_slice(&n.to_be_bytes());
-    key
+pub fn case_piece(prefix: &[u8], n: u16) -> Vec<u8> {
+    [prefix, &n.to_be_bytes()].concat()
 }
 
-/// `e`: journal position of a case's record, by its journal number.
+/// The [`case`] that stands at the end of another key, from `at` on.
+#[must_use]
+pub fn case_behind(key: &[u8], at: usize) -> Vec<u8> {
+    [b"c", key.get(at..).unwrap_or_default()].concat()
+}
+
+/// `e`: journal position of a case's record, by its journal number; of its first where no row of the
+/// case has it.
 #[must_use]
 pub fn event(id: &Ii, seq: u64) -> Vec<u8> {
     let mut key = events(id);
@@ -51,21 +57,25 @@ pub fn events(id: &Ii) -> Vec<u8> {
     key
 }
 
-/// `n`: case id by registration number.
+/// `n`: case id by registration number, in the order in which they were given.
 #[must_use]
-pub fn number(number: &str) -> Vec<u8> {
-    let mut key = vec![b'n'];
-    text(&mut key, number);
+pub fn number(number: &RegistrationNumber) -> Vec<u8> {
+    let mut key = numbers();
+    match number.ordinal() {
+        Some(ordinal) => key.extend_from_slice(&ordinal.to_be_bytes()),
+        // None of ours: behind all of them.
+        None => {
+            key.push(u8::MAX);
+            text(&mut key, number.as_str());
+        }
+    }
     key
 }
 
-/// `a`: all cases by when they were opened.
+/// Prefix of all registration numbers.
 #[must_use]
-pub fn opened(at: Timestamp, id: &Ii) -> Vec<u8> {
-    let mut key = vec![b'a'];
-    time(&mut key, at);
-    ii(&mut key, id);
-    key
+pub fn numbers() -> Vec<u8> {
+    vec![b'n']
 }
 
 /// `u`: cases of a unit, the open ones first, oldest first.
@@ -124,30 +134,6 @@ pub fn person_hashed(identity: &[u8; 32], id: &Ii) -> Vec<u8> {
 pub fn person_prefix(identity: &[u8; 32]) -> Vec<u8> {
     let mut key = vec![b'p'];
     key.extend_from_slice(identity);
-    key
-}
-
-/// `q`: the people of a case, the other way round.
-#[must_use]
-pub fn case_person(id: &Ii, identity: &[u8; 32]) -> Vec<u8> {
-    let mut key = case_people(id);
-    key.extend_from_slice(identity);
-    key
-}
-
-/// Prefix of the people of a case.
-#[must_use]
-pub fn case_people(id: &Ii) -> Vec<u8> {
-    let mut key = vec![b'q'];
-    ii(&mut key, id);
-    key
-}
-
-/// `z`: the key that a case is sealed by.
-#[must_use]
-pub fn case_key(id: &Ii) -> Vec<u8> {
-    let mut key = vec![b'z'];
-    ii(&mut key, id);
     key
 }
 

@@ -304,7 +304,7 @@ fn move_in(
         original: None,
         sealed_files: Vec::new(),
     };
-    query::append_in(transaction, &record)?;
+    query::append_in(transaction, record)?;
     let item = query::read_in::<Item>(transaction, &key::item(id))?;
     Ok(item.ok_or(OutboxError::NoSuch(id)))
 }

@@ -12,6 +12,7 @@ use crate::store::engine::{StoreError, Transaction};
 use crate::store::journal::{Position, ReadError};
 use crate::store::views::{Entry, Scan, ViewError};
 
+use super::fold::row::Row;
 use super::record::{FormError, Item, Payload, Record, RecordError, StoreRecord};
 use super::{Cases, fold, key};
 
@@ -49,11 +50,24 @@ pub type Numbered = (u64, Result<Record, QueryError>);
 impl Cases {
     /// A case by 1177's id.
     pub fn case(&self, id: &Ii) -> Result<Option<Case>, QueryError> {
-        self.case_at(key::case(id))
+        self.case_at(&key::case(id))
     }
 
-    pub(super) fn case_at(&self, key: Vec<u8>) -> Result<Option<Case>, QueryError> {
-        fold::joined(self.engine.scan(&Scan::prefix(key))?).map_err(QueryError::Form)
+    /// A case by its [`key::case`].
+    pub(super) fn case_at(&self, key: &[u8]) -> Result<Option<Case>, QueryError> {
+        Ok(self.row_at(key)?.map(|row| row.case))
+    }
+
+    fn row_at(&self, key: &[u8]) -> Result<Option<Row>, QueryError> {
+        Row::get(key, |key| self.engine.get(key))?.map_err(QueryError::Form)
+    }
+
+    /// Where the records of a case stand, the first one first.
+    pub(super) fn positions(&self, id: &Ii) -> Result<Vec<Position>, QueryError> {
+        let rows = self.rows(&key::events(id), usize::MAX)?;
+        let later = rows.iter().filter_map(|(_, position)| Position::from_bytes(position));
+        let first = self.row_at(&key::case(id))?.map(|row| row.began);
+        Ok(first.into_iter().chain(later).collect())
     }
 
     /// Removes the files that no record names and that are older than [`limits::ORPHAN_AGE_MIN`]: of
@@ -79,7 +93,7 @@ impl Cases {
     /// A case by the number a person quotes, in any form they give it.
     pub fn by_number(&self, number: &str) -> Result<Option<Case>, QueryError> {
         let Some(number) = RegistrationNumber::parse(number) else { return Ok(None) };
-        match self.view::<Ii>(&key::number(number.as_str()))? {
+        match self.view::<Ii>(&key::number(&number))? {
             Some(id) => self.case(&id),
             None => Ok(None),
         }
@@ -88,29 +102,47 @@ impl Cases {
     /// At most `limit` cases, oldest first; of one unit when one is named, its open ones first.
     pub fn list(&self, unit: Option<&HsaId>, limit: usize) -> Result<Vec<Case>, QueryError> {
         let mut cases = Vec::new();
-        let prefixes = match unit {
-            Some(unit) => vec![key::unit_prefix(unit, false), key::unit_prefix(unit, true)],
-            None => vec![vec![b'a']],
+        let Some(unit) = unit else {
+            self.each(&mut |case| {
+                let wanted = cases.len() < limit;
+                cases.extend(wanted.then_some(case));
+                wanted
+            })?;
+            return Ok(cases);
         };
-        for prefix in prefixes {
-            // Behind the prefix: eight bytes of time, then the key of the case.
-            let id_at = prefix.len() + 8;
+        for prefix in [key::unit_prefix(unit, false), key::unit_prefix(unit, true)] {
             for (row, _) in self.rows(&prefix, limit.saturating_sub(cases.len()))? {
-                let mut case_key = vec![b'c'];
-                case_key.extend_from_slice(row.get(id_at..).unwrap_or_default());
-                cases.extend(self.case_at(case_key)?);
+                // Behind the prefix: eight bytes of time, then the key of the case.
+                cases.extend(self.case_at(&key::case_behind(&row, prefix.len() + 8))?);
             }
         }
         Ok(cases)
     }
 
+    /// Hands every case to `visit`, oldest first, a page of the list at a time, as long as it wants
+    /// more.
+    fn each(&self, visit: &mut dyn FnMut(Case) -> bool) -> Result<(), QueryError> {
+        let mut scan = Scan::prefix(key::numbers());
+        loop {
+            let page = self.engine.scan(&scan)?;
+            for (_, id) in &page {
+                // A case that was removed has its number still.
+                if let Some(case) = self.case(&of_json(id)?)?
+                    && !visit(case)
+                {
+                    return Ok(());
+                }
+            }
+            let Some((last, _)) = page.into_iter().next_back() else { return Ok(()) };
+            scan = scan.after(last);
+        }
+    }
+
     /// A case as it stood after its record `seq`; `None` where that is before its first.
     pub fn case_as_of(&self, id: &Ii, seq: u64) -> Result<Option<Case>, QueryError> {
         let mut case: Option<Case> = None;
-        for (_, position) in self.rows(&key::events(id), usize::MAX)? {
-            let Some(position) = Position::from_bytes(&position).filter(|it| it.seq <= seq) else {
-                break;
-            };
+        let positions = self.positions(id)?;
+        for position in positions.into_iter().take_while(|it| it.seq <= seq) {
             let record = self.read_record(position)?;
             match &mut case {
                 Some(case) => case.fold(position.seq, record.at, &record.event),
@@ -123,32 +155,22 @@ impl Cases {
         Ok(case)
     }
 
-    /// Hands every open case to `visit`, oldest first, a page of the list at a time.
+    /// Hands every open case to `visit`, oldest first.
     pub fn each_open(&self, visit: &mut dyn FnMut(Case)) -> Result<(), QueryError> {
-        let mut scan = Scan::prefix(vec![b'a']);
-        loop {
-            let page = self.engine.scan(&scan)?;
-            for (row, _) in &page {
-                let mut case_key = vec![b'c'];
-                // Behind the prefix: eight bytes of time, then the key of the case.
-                case_key.extend_from_slice(row.get(9..).unwrap_or_default());
-                if let Some(case) = self.case_at(case_key)?.filter(|case| case.closed.is_none()) {
-                    visit(case);
-                }
+        self.each(&mut |case| {
+            if case.closed.is_none() {
+                visit(case);
             }
-            let Some((last, _)) = page.into_iter().next_back() else { return Ok(()) };
-            scan = Scan::prefix(vec![b'a']).after(last);
-        }
+            true
+        })
     }
 
     /// All records of a case in order, with their journal numbers. A record that is damaged is an
     /// error of its own place; the rest is given.
     pub fn records(&self, id: &Ii) -> Result<Vec<Numbered>, QueryError> {
         let mut records = Vec::new();
-        for (_, position) in self.rows(&key::events(id), usize::MAX)? {
-            if let Some(position) = Position::from_bytes(&position) {
-                records.push((position.seq, self.read_record(position)));
-            }
+        for position in self.positions(id)? {
+            records.push((position.seq, self.read_record(position)));
         }
         Ok(records)
     }
@@ -156,7 +178,10 @@ impl Cases {
     /// One record of a case by its journal number.
     pub fn record(&self, id: &Ii, seq: u64) -> Result<Record, QueryError> {
         let position = self.engine.get(&key::event(id, seq))?;
-        let position = position.as_deref().and_then(Position::from_bytes);
+        let position = match position.as_deref().and_then(Position::from_bytes) {
+            Some(later) => Some(later),
+            None => self.row_at(&key::case(id))?.map(|row| row.began).filter(|it| it.seq == seq),
+        };
         let position = position.ok_or(QueryError::NotOfCase(seq))?;
         self.read_record(position)
     }
@@ -235,7 +260,12 @@ pub(super) fn case_in(
     transaction: &mut Transaction<'_>,
     id: &Ii,
 ) -> Result<Option<Case>, JobError> {
-    Ok(fold::joined(transaction.scan(&Scan::prefix(key::case(id)))?)?)
+    Ok(row_in(transaction, id)?.map(|row| row.case))
+}
+
+/// The same with what only the store knows of it.
+pub(super) fn row_in(transaction: &mut Transaction<'_>, id: &Ii) -> Result<Option<Row>, JobError> {
+    Ok(Row::get(&key::case(id), |key| transaction.get(key))??)
 }
 
 pub(super) fn read_in<T: DeserializeOwned>(
@@ -259,10 +289,9 @@ pub(super) fn numbers_in(transaction: &mut Transaction<'_>) -> Result<u64, JobEr
 
 pub(super) fn append_in(
     transaction: &mut Transaction<'_>,
-    record: &Record,
+    record: Record,
 ) -> Result<Position, JobError> {
-    let bytes = serde_json::to_vec(record).map_err(FormError::from)?;
-    Ok(transaction.append(&bytes)?)
+    Ok(transaction.append_record(record)?)
 }
 
 pub(super) fn append_store_in(

@@ -261,6 +261,11 @@ pub struct FormError {
     column: usize,
 }
 
+impl FormError {
+    /// What stands before the value itself is not all there.
+    pub(super) const BROKEN_OFF: Self = Self { what: "the value breaks off", line: 0, column: 0 };
+}
+
 impl From<serde_json::Error> for FormError {
     fn from(error: serde_json::Error) -> Self {
         let what = match error.classify() {

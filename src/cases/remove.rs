@@ -147,10 +147,9 @@ impl Cases {
             let page = self.engine.scan(&scan).map_err(QueryError::Views)?;
             let Some((last, _)) = page.last().cloned() else { return Ok(found) };
             for (row, _) in page {
-                let mut case_key = vec![b'c'];
                 // Behind the prefix: eight bytes of time, then the key of the case.
-                case_key.extend_from_slice(row.get(prefix.len() + 8..).unwrap_or_default());
-                let Some(case) = self.case_at(case_key)? else { continue };
+                let case = self.case_at(&key::case_behind(&row, prefix.len() + 8))?;
+                let Some(case) = case else { continue };
                 if case.closed.as_ref().is_none_or(|closed| closed.at >= scope.before) {
                     continue;
                 }
@@ -168,9 +167,7 @@ impl Cases {
     }
 
     fn obstacle(&self, case: &Case) -> Result<Option<Kept>, QueryError> {
-        let rows = self.rows(&key::events(&case.id), usize::MAX)?;
-        let positions = rows.iter().filter_map(|(_, position)| Position::from_bytes(position));
-        for position in positions {
+        for position in self.positions(&case.id)? {
             match self.engine.read(position).ok().and_then(|bytes| Payload::read(&bytes).ok()) {
                 Some(Payload::Sealed(_)) => {}
                 Some(Payload::Case(_)) => return Ok(Some(Kept::InTheClear)),
@@ -198,9 +195,10 @@ impl Cases {
         let (id, scope, ground) = (case.clone(), scope.clone(), ground.clone());
         let keys = self.keys.clone();
         let done = self.engine.submit(move |transaction| {
-            let Some(case) = query::case_in(transaction, &id)? else {
+            let Some(row) = query::row_in(transaction, &id)? else {
                 return Ok(Err(Kept::Changed));
             };
+            let case = row.case;
             let closed = case.closed.as_ref().map(|closed| closed.at);
             let Some(closed) = closed.filter(|at| *at < scope.before) else {
                 return Ok(Err(Kept::Changed));
@@ -208,7 +206,8 @@ impl Cases {
             if case.receiver != scope.unit {
                 return Ok(Err(Kept::Changed));
             }
-            let belongings = match Belongings::of(transaction, &case, keys.as_deref())? {
+            let belongings = match Belongings::of(transaction, (&case, row.began), keys.as_deref())?
+            {
                 Ok(belongings) => belongings,
                 Err(why) => return Ok(Err(why)),
             };
@@ -289,19 +288,17 @@ impl Belongings {
     /// Every record of a case, readings too, must be sealed and whole, and nothing owed about it.
     fn of(
         transaction: &mut Transaction<'_>,
-        case: &Case,
+        (case, began): (&Case, Position),
         keys: Option<&Keys>,
     ) -> Result<Result<Self, Kept>, JobError> {
         let mut all = Self::default();
         all.units.insert(case.receiver.clone());
         let mut as_it_was = None;
+        let mut positions = vec![began];
         for prefix in [key::events(&case.id), key::readings(&case.id)] {
             let mut scan = Scan::prefix(prefix);
             loop {
-                let page = transaction.scan(&scan)?;
-                let Some((last, _)) = page.last().cloned() else { break };
-                let positions = page.iter().filter_map(|(_, it)| Position::from_bytes(it));
-                for position in positions {
+                for position in positions.drain(..) {
                     let record = match all.take(transaction, position, keys)? {
                         Ok(record) => record,
                         Err(why) => return Ok(Err(why)),
@@ -311,6 +308,9 @@ impl Belongings {
                         return Ok(Err(Kept::Owed));
                     }
                 }
+                let page = transaction.scan(&scan)?;
+                positions.extend(page.iter().filter_map(|(_, it)| Position::from_bytes(it)));
+                let Some((last, _)) = page.last().cloned() else { break };
                 scan = scan.after(last);
             }
         }

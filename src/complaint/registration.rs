@@ -17,6 +17,23 @@ const COUNT: u64 = BASE.pow(PLACES);
 const SCATTER: u64 = 61_803_399;
 const _: () = assert!(!SCATTER.is_multiple_of(BASE));
 
+/// Undoes [`SCATTER`]: its power by the order of the group less one (Euler).
+const GATHER: u64 = power(SCATTER, (BASE - 1) * BASE.pow(PLACES - 1) - 1);
+const _: () = assert!(SCATTER * GATHER % COUNT == 1);
+
+/// Modulo [`COUNT`], whose square fits.
+const fn power(base: u64, mut exponent: u64) -> u64 {
+    let (mut square, mut product) = (base % COUNT, 1);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product = product * square % COUNT;
+        }
+        square = square * square % COUNT;
+        exponent >>= 1;
+    }
+    product
+}
+
 /// `XXX-XXX-C`: six symbols and a check symbol.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -69,6 +86,21 @@ impl RegistrationNumber {
         Some(Self(groups.join("-")))
     }
 
+    /// The number's place among all, below [`COUNT`]; `None` where it is none of ours.
+    #[must_use]
+    pub fn ordinal(&self) -> Option<u64> {
+        let mut values = Vec::with_capacity(7);
+        for symbol in self.0.bytes().filter(|it| *it != b'-') {
+            values.push(SYMBOLS.iter().position(|it| *it == symbol)? as u64);
+        }
+        let (last, first) = values.split_last()?;
+        if first.len() != 6 || check(first) != *last {
+            return None;
+        }
+        let rest = first.iter().rev().fold(0, |rest, value| rest * BASE + value);
+        Some(rest * GATHER % COUNT)
+    }
+
     /// As written to people.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -105,6 +137,7 @@ mod tests {
             let number = RegistrationNumber::of_ordinal(ordinal);
             assert_eq!(number.as_str().len(), 9);
             assert_eq!(RegistrationNumber::parse(number.as_str()), Some(number.clone()));
+            assert_eq!(number.ordinal(), Some(ordinal));
             assert!(seen.insert(number));
         }
     }

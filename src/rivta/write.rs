@@ -22,6 +22,9 @@ pub(super) struct Writer {
     text: String,
 }
 
+/// Bytes of an answer to a message, with room for a longer case id.
+const ANSWER_BYTES: usize = 1_536;
+
 /// The outside of a request to `address`: what stands before the request element, and after.
 fn around_request(address: &HsaId) -> (String, &'static str) {
     let mut before = format!(
@@ -81,6 +84,8 @@ impl Writer {
         content: impl FnOnce(&mut Self),
         after: &str,
     ) -> Outline {
+        // What an answer takes; it grows where there is more to say.
+        self.text.reserve(ANSWER_BYTES);
         self.text.push_str(before);
         self.text.push_str(&format!(
             "<{OWN}:{element} xmlns:{OWN}=\"{contract}\" xmlns:{COMMON}=\"{CORE}\">"

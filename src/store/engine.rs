@@ -3,6 +3,7 @@
 //! What a record means is the [`Fold`]'s affair. A job sees the views with everything before it in
 //! them, appends records, and is answered when they are on disk; a job that fails leaves no trace.
 
+use std::any::Any;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,6 +35,9 @@ pub use hand::Hand;
 pub use transaction::{Transaction, ViewWriter};
 use writer::{Call, Message};
 
+/// A record as what it is, for the fold that knows it.
+pub type Handed = Box<dyn Any + Send>;
+
 /// What records mean: how each one changes the views.
 ///
 /// The views are a function of the records alone. A fold may keep buffers in `self`, never state
@@ -50,6 +54,12 @@ pub trait Fold: Send + 'static {
         _views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError> {
         Ok(None)
+    }
+
+    /// The form in which a record is kept that is handed in as what it is: what is appended. The fold
+    /// may keep the record until [`Fold::apply`], which follows at once.
+    fn write(&mut self, _record: Handed, _views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError> {
+        Err(FoldError::Record("this fold takes records as bytes only".into()))
     }
 
     /// What stands for `text` where what is kept must not tell it.
@@ -455,7 +465,7 @@ pub fn locked<T>(dir: &Path, work: impl FnOnce() -> T) -> Result<T, StoreError> 
 }
 
 /// What a panic said, where it said something.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without words".to_owned())

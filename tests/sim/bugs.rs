@@ -4,7 +4,7 @@ use klagomal::cases::fold::CaseFold;
 use klagomal::cases::key;
 use klagomal::cases::record::{Item, ItemState, Payload, Record};
 use klagomal::complaint::event::{Event, ItemId, Outcome};
-use klagomal::store::engine::{Fold, FoldError, ViewWriter};
+use klagomal::store::engine::{Fold, FoldError, Handed, ViewWriter};
 use klagomal::store::journal::Position;
 use klagomal::store::views::Scan;
 
@@ -184,6 +184,10 @@ fn read(views: &ViewWriter<'_>, id: ItemId) -> Result<Item, FoldError> {
 impl Fold for SimFold {
     fn layout(&self) -> u32 {
         self.inner.layout()
+    }
+
+    fn write(&mut self, record: Handed, views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError> {
+        self.inner.write(record, views)
     }
 
     fn apply(

@@ -12,6 +12,7 @@ use crate::store::keys::Keys;
 use super::super::key;
 use super::super::record::{Item, ItemState};
 use super::super::sealed::blinded;
+use super::row::PersonHash;
 use super::{Moved, add, move_item, read, read_case};
 
 /// The counters of a unit go under this name.
@@ -37,22 +38,24 @@ pub(super) fn shelve(case: &Case, views: &mut ViewWriter<'_>, step: i64) -> Resu
     add(views, (&of, status.name()), step)
 }
 
-/// Complainant and patient, by the hash of who they are.
+/// Complainant and patient, by the hash of who they are, which it gives: a removal of the case finds
+/// them by it.
 pub(super) fn index_people(
     keys: Option<&Keys>,
     views: &mut ViewWriter<'_>,
     case: &Ii,
     event: &Event,
-) -> Result<(), FoldError> {
-    let Event::Opened(opened) = event else { return Ok(()) };
+) -> Result<Vec<PersonHash>, FoldError> {
+    let mut hashes = Vec::new();
+    let Event::Opened(opened) = event else { return Ok(hashes) };
     let patient = opened.complaint.patient.as_ref().and_then(|it| it.person_id.as_ref());
     for id in opened.complaint.complainant.person_id.iter().chain(patient) {
         let identity = blinded(keys, id.extension.as_deref().unwrap_or(&id.root));
         let identity = key::person_hash(&identity);
         views.put(&key::person_hashed(&identity, case), Vec::new())?;
-        views.put(&key::case_person(case, &identity), Vec::new())?;
+        hashes.push(identity);
     }
-    Ok(())
+    Ok(hashes)
 }
 
 /// A reading, under its case and under the unit that had the case then.

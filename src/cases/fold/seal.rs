@@ -3,27 +3,23 @@
 use jiff::Timestamp;
 
 use crate::complaint::event::ItemId;
-use crate::complaint::message::Ii;
 use crate::store::engine::{FoldError, ViewWriter};
 use crate::store::keys::{KeyError, Keys};
 use crate::store::views::{Entry, Scan};
 
 use super::super::key;
-use super::super::record::{Item, Payload, Receipt, Record, RecordError, Removed};
+use super::super::record::{Item, Receipt, Record, RecordError, Removed};
 use super::super::remove::Remains;
 use super::super::sealed::{self, Head, Sealed};
-use super::{AtHand, add, counter, read, read_case, unindex, unlist, write};
+use super::{AtHand, add, counter, read, read_case, row, unindex, unlist, write};
 
-/// What is to be appended for the plain record `payload`; `None` where that is itself.
+/// What is to be appended for `record`.
 pub(super) fn seal(
     keys: &Keys,
-    payload: &[u8],
+    mut record: Record,
     views: &ViewWriter<'_>,
-) -> Result<Option<AtHand>, FoldError> {
-    let Payload::Case(mut record) = Payload::read(payload).map_err(of_record)? else {
-        return Ok(None);
-    };
-    let key = match key_of(views, &record.case)? {
+) -> Result<AtHand, FoldError> {
+    let key = match row::key_of(views, &record.case)? {
         Some(key) => key,
         None => keys.make(next_key(views)?).map_err(|error| of_record(RecordError::Key(error)))?,
     };
@@ -36,8 +32,8 @@ pub(super) fn seal(
         }
     }
     let sealed = sealed::seal(keys, &head, &record).map_err(of_record)?;
-    let sealed = sealed.ok_or_else(|| of_record(RecordError::Removed))?;
-    Ok(Some(AtHand { sealed, head, record: *record }))
+    let written = sealed.ok_or_else(|| of_record(RecordError::Removed))?;
+    Ok(AtHand { written, head: Some(head), record })
 }
 
 /// Each file that is on disk and sealed becomes this record's own. One whose key is not known any
@@ -48,12 +44,6 @@ fn name_files(keys: &Keys, record: &mut Record) -> Result<(), RecordError> {
     let named = wanted.iter().map(|sha256| keys.take(sha256).ok_or(RecordError::FileForgotten));
     record.sealed_files = named.collect::<Result<_, _>>()?;
     Ok(())
-}
-
-/// The key of a case, where it has one.
-fn key_of(views: &ViewWriter<'_>, case: &Ii) -> Result<Option<u64>, FoldError> {
-    let found = views.get(&key::case_key(case))?;
-    Ok(found.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes))
 }
 
 fn next_key(views: &ViewWriter<'_>) -> Result<u64, FoldError> {
@@ -103,8 +93,8 @@ pub(super) fn opened(
     views: &mut ViewWriter<'_>,
 ) -> Result<Record, FoldError> {
     note_key(head, views)?;
-    if key_of(views, &head.case)? != Some(head.key) {
-        views.put(&key::case_key(&head.case), head.key.to_be_bytes())?;
+    if !head.opens && row::key_of(views, &head.case)? != Some(head.key) {
+        row::note_key(views, &head.case, head.key)?;
     }
     if let (Some(incoming), Some(came)) = (&mut record.incoming, &head.came) {
         incoming.digest.clone_from(&came.digest);
@@ -130,7 +120,7 @@ fn remains(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
 /// No other case gets the number of the one that begins here.
 fn number_is_given(head: &Head, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
     if let (true, Some(number)) = (head.opens, &head.number) {
-        write(views, key::number(number.as_str()), &head.case)?;
+        write(views, key::number(number), &head.case)?;
         add(views, (key::NUMBERS_SKIPPED, ""), 1)?;
     }
     Ok(())
@@ -146,9 +136,9 @@ pub(super) fn remove(
     for slot in &removed.keys {
         write(views, key::removed(*slot), &Remains::of(at, removed))?;
     }
-    let Some(case) = read_case(views, &removed.case)? else { return Ok(()) };
-    unlist(&case, views)?;
-    views.delete(&key::opened(case.opened, &case.id))?;
+    let Some(row) = row::read(views, &removed.case)? else { return Ok(()) };
+    let case = &row.case;
+    unlist(case, views)?;
     for (reading, _) in all(views, key::readings(&case.id))? {
         let seq = reading.split_last_chunk::<8>().map_or(0, |(_, seq)| u64::from_be_bytes(*seq));
         for unit in &removed.units {
@@ -156,25 +146,19 @@ pub(super) fn remove(
         }
         views.delete(&reading)?;
     }
+    forget_items(row.began.seq, views)?;
     for (event, _) in all(views, key::events(&case.id))? {
         let seq = event.split_last_chunk::<8>().map_or(0, |(_, seq)| u64::from_be_bytes(*seq));
         forget_items(seq, views)?;
         views.delete(&event)?;
     }
-    for (person, _) in all(views, key::case_people(&case.id))? {
-        let identity = person.split_last_chunk::<32>().map(|(_, identity)| *identity);
-        if let Some(identity) = identity {
-            views.delete(&key::person_hashed(&identity, &case.id))?;
-        }
-        views.delete(&person)?;
+    for person in &row.people {
+        views.delete(&key::person_hashed(person, &case.id))?;
     }
     for file in &removed.files {
         views.delete(&key::file(file))?;
     }
-    views.delete(&key::case_key(&case.id))?;
-    for (piece, _) in all(views, key::case(&case.id))? {
-        views.delete(&piece)?;
-    }
+    row::delete(views, &case.id)?;
     add(views, ("cases", ""), -1)?;
     add(views, (key::NUMBERS_SKIPPED, ""), 1)
 }

@@ -1,8 +1,10 @@
 //! What a job and a fold may do: read the views with their own changes in them, and change them.
 
+use std::any::Any;
+
 use jiff::Timestamp;
 
-use super::{Fold, FoldError, StoreError};
+use super::{Fold, FoldError, Handed, StoreError};
 use crate::store::journal::{Journal, Position};
 use crate::store::views::{Entry, Overlay, Scan, Table, ViewError};
 
@@ -49,6 +51,7 @@ pub(super) trait Apply: Send {
         payload: &[u8],
         views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError>;
+    fn write(&mut self, record: Handed, views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError>;
     fn blind(&self, text: &str) -> String;
 }
 
@@ -68,6 +71,10 @@ impl<F: Fold> Apply for F {
         views: &ViewWriter<'_>,
     ) -> Result<Option<Vec<u8>>, FoldError> {
         Fold::seal(self, payload, views)
+    }
+
+    fn write(&mut self, record: Handed, views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError> {
+        Fold::write(self, record, views)
     }
 
     fn blind(&self, text: &str) -> String {
@@ -125,19 +132,34 @@ impl Transaction<'_> {
     /// Appends a record of at most [`crate::limits::RECORD_BYTES_MAX`] bytes and folds it into the
     /// views that the rest of the job sees. At most [`crate::limits::BATCH_BYTES_MAX`] in one job.
     pub fn append(&mut self, payload: &[u8]) -> Result<Position, StoreError> {
-        let mut views = ViewWriter { overlay: self.overlay, table: self.table };
-        let sealed = match self.fold.seal(payload, &views) {
-            Ok(sealed) => sealed,
-            Err(source) => {
-                let seq = self.journal.seq().saturating_add(1);
-                return Err(self.failed(StoreError::Fold { seq, source }));
-            }
-        };
-        let payload = sealed.as_deref().unwrap_or(payload);
+        let views = ViewWriter { overlay: self.overlay, table: self.table };
+        match self.fold.seal(payload, &views) {
+            Ok(Some(sealed)) => self.stage(&sealed),
+            Ok(None) => self.stage(payload),
+            Err(source) => Err(self.not_written(source)),
+        }
+    }
+
+    /// As [`Transaction::append`] of a record that the fold knows, which is spared reading it again.
+    pub fn append_record(&mut self, record: impl Any + Send) -> Result<Position, StoreError> {
+        let views = ViewWriter { overlay: self.overlay, table: self.table };
+        match self.fold.write(Box::new(record), &views) {
+            Ok(payload) => self.stage(&payload),
+            Err(source) => Err(self.not_written(source)),
+        }
+    }
+
+    fn not_written(&mut self, source: FoldError) -> StoreError {
+        let seq = self.journal.seq().saturating_add(1);
+        self.failed(StoreError::Fold { seq, source })
+    }
+
+    fn stage(&mut self, payload: &[u8]) -> Result<Position, StoreError> {
         let position = match self.journal.stage(payload) {
             Ok(position) => position,
             Err(error) => return Err(self.failed(error.into())),
         };
+        let mut views = ViewWriter { overlay: self.overlay, table: self.table };
         match self.fold.apply(position, payload, &mut views) {
             Ok(()) => Ok(position),
             Err(source) => Err(self.failed(StoreError::Fold { seq: position.seq, source })),

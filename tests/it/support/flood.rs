@@ -129,21 +129,44 @@ impl Flood {
     /// `callers` callers that each make one call after another, with a new connection or one that
     /// they keep, for `time`.
     pub fn steadily(self: &Arc<Self>, callers: u64, keep: bool, time: Duration) -> Tally {
+        self.each(callers, time, |of, tally, until, _| async move {
+            let mut kept = None;
+            while Instant::now() < until {
+                of.one(&tally, &mut kept, Instant::now()).await;
+                if !keep {
+                    kept = None;
+                }
+            }
+        })
+    }
+
+    /// `callers` callers that keep their connections and make `rate` calls a second together, one
+    /// after another, for `time`. A call that begins late has waited since it was due.
+    pub fn evenly(self: &Arc<Self>, callers: u64, rate: f64, time: Duration) -> Tally {
+        self.each(callers, time, move |of, tally, until, caller| async move {
+            let between = Duration::from_secs_f64(callers as f64 / rate);
+            let mut kept = None;
+            let mut due = Instant::now() + between.mul_f64(caller as f64 / callers as f64);
+            while due < until {
+                sleep_until(due.into()).await;
+                of.one(&tally, &mut kept, due).await;
+                due += between;
+            }
+        })
+    }
+
+    fn each<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        callers: u64,
+        time: Duration,
+        calls: impl Fn(Arc<Self>, Arc<Tally>, Instant, u64) -> F,
+    ) -> Tally {
         let tally = Arc::<Tally>::default();
         self.runtime.block_on(async {
             let until = Instant::now() + time;
             let mut all = tokio::task::JoinSet::new();
-            for _ in 0..callers {
-                let (of, tally) = (Arc::clone(self), Arc::clone(&tally));
-                all.spawn(async move {
-                    let mut kept = None;
-                    while Instant::now() < until {
-                        of.one(&tally, &mut kept).await;
-                        if !keep {
-                            kept = None;
-                        }
-                    }
-                });
+            for caller in 0..callers {
+                all.spawn(calls(Arc::clone(self), Arc::clone(&tally), until, caller));
             }
             all.join_all().await;
         });
@@ -167,7 +190,8 @@ impl Flood {
                     tally.offered.load(Ordering::SeqCst) - tally.ended.load(Ordering::SeqCst);
                 if under_way < UNDER_WAY_MAX {
                     let (of, tally) = (Arc::clone(self), Arc::clone(&tally));
-                    tokio::spawn(async move { of.one(&tally, &mut None).await });
+                    let begun = Instant::now();
+                    tokio::spawn(async move { of.one(&tally, &mut None, begun).await });
                 }
             }
             tally.in_time.store(tally.good.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -180,9 +204,8 @@ impl Flood {
         Arc::into_inner(tally).unwrap()
     }
 
-    async fn one(&self, tally: &Tally, kept: &mut Option<TlsStream<TcpStream>>) {
+    async fn one(&self, tally: &Tally, kept: &mut Option<TlsStream<TcpStream>>, begun: Instant) {
         tally.offered.fetch_add(1, Ordering::SeqCst);
-        let begun = Instant::now();
         let end = timeout(PATIENCE, self.call(kept)).await;
         let count = match end.unwrap_or_else(|_| End::Broken("no answer in time".to_owned())) {
             End::Good => &tally.good,
