@@ -15,7 +15,7 @@ mod tree;
 #[path = "../it/support/world.rs"]
 mod world;
 
-pub use flood::Flood;
+pub use flood::{Flood, Tally};
 pub use http::{Connection, find};
 pub use messages::{Unit, VC1, VC2, case_id, complaint};
 pub use peer::{Peer, inbox_answer, region_answer};
