@@ -38,6 +38,7 @@ use crate::limits;
 use crate::soap::Original;
 use crate::store::blobs::Blobs;
 use crate::store::engine::{Engine, SubmitError, Transaction};
+use crate::store::hex;
 use crate::store::keys::Keys;
 use query::JobError;
 use record::{RECORD_VERSION, Receipt, Record, StoreEvent, StoreRecord};
@@ -194,11 +195,11 @@ impl Cases {
                 return Ok(repeated);
             }
             let existing = query::case_in(transaction, &message.case_id)?;
-            let decided = match &message.content {
+            let decided = match message.content {
                 FromComplainant::Complaint(complaint) => {
                     let reception = reception(&grounds)?;
                     command::open_from_portal(
-                        complaint,
+                        *complaint,
                         &incoming.sender,
                         existing.as_ref(),
                         reception,
@@ -206,9 +207,9 @@ impl Cases {
                         &grounds.parties,
                     )
                 }
-                FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_) => {
+                content @ (FromComplainant::Supplement(_) | FromComplainant::Withdrawal(_)) => {
                     command::from_complainant(
-                        &message.content,
+                        &content,
                         existing.as_ref(),
                         &incoming.sender,
                         &addressed,
@@ -504,15 +505,8 @@ fn digest_of_handling(message: &ProcessComplaintHandling) -> String {
 /// SHA-256 over the content as a value, so that prefixes and white space between elements are no
 /// difference; nor is the time of sending, which a resend may set anew.
 fn digest(content: &impl serde::Serialize) -> String {
-    use std::fmt::Write as _;
     let bytes = serde_json::to_vec(content).unwrap_or_default();
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(&bytes) {
-        if write!(text, "{byte:02x}").is_err() {
-            break;
-        }
-    }
-    text
+    hex(&Sha256::digest(&bytes))
 }
 
 #[cfg(test)]

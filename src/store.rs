@@ -7,12 +7,12 @@ pub mod keys;
 pub mod views;
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
     }
     text
 }

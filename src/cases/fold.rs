@@ -204,19 +204,20 @@ fn fold_case(
     views: &mut ViewWriter<'_>,
 ) -> Result<(), FoldError> {
     let seq = position.seq;
-    let row = match row::read(views, &record.case)? {
+    let (row, begins) = match row::read(views, &record.case)? {
         Some(mut row) => {
             unlist(&row.case, views)?;
             row.case.fold(seq, record.at, &record.event);
-            row
+            desk::shelve(&row.case, views, 1)?;
+            views.put(&listed(&row.case), Vec::new())?;
+            (row, false)
         }
         None => match begin((position, key), record, keys, views)? {
-            Some(row) => row,
+            Some(row) => (row, true),
             None => return Ok(()),
         },
     };
-    list(&row.case, views)?;
-    row::write(views, &row)?;
+    row::write(views, &row, begins)?;
     let case = row.case;
     for (name, _) in record.files() {
         views.put(&key::file(name), Vec::new())?;
@@ -228,7 +229,8 @@ fn fold_case(
             number: case.number.clone(),
             received: record.at,
         };
-        write(views, key::message(&incoming.sender, &incoming.message_id), &receipt)?;
+        let key = key::message(&incoming.sender, &incoming.message_id);
+        views.put_new(&key, to_json(&receipt)?)?;
     }
     owe(seq, record, &case, views)
 }
@@ -253,15 +255,12 @@ fn begin(
         );
         return Ok(None);
     };
-    views.put(&key::number(&case.number), to_json(&case.id)?)?;
+    views.put_new(&key::number(&case.number), to_json(&case.id)?)?;
     let people = desk::index_people(keys, views, &case.id, &record.event)?;
+    desk::shelve(&case, views, 1)?;
+    views.put_new(&listed(&case), Vec::new())?;
     add(views, ("cases", ""), 1)?;
     Ok(Some(Row { case, key, began, people }))
-}
-
-fn list(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
-    desk::shelve(case, views, 1)?;
-    Ok(views.put(&listed(case), Vec::new())?)
 }
 
 fn unlist(case: &Case, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
@@ -284,7 +283,7 @@ fn owe(
         let first = !stands_in_line(&owed.what) || leads(views, record, n)?;
         let at = owed.not_before.map_or(record.at, |not_before| not_before.max(record.at));
         let state = if first { ItemState::Due { at, why: None } } else { ItemState::Waiting };
-        views.put(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
+        views.put_new(&key::lane_item(&owed.to, &case.id, id), Vec::new())?;
         let system = key::owed_to(&owed.to);
         if views.get(&system)?.is_none() {
             views.put(&system, owed.to.as_bytes())?;
@@ -301,9 +300,11 @@ fn owe(
             attempts: 0,
             state,
         };
-        index(&item, views)?;
+        if let Some(key) = index_key(&item) {
+            views.put_new(&key, Vec::new())?;
+        }
         add(views, counter(&item), 1)?;
-        write(views, key::item(id), &item)?;
+        views.put_new(&key::item(id), to_json(&item)?)?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ impl Refusal {
 
 /// A new case from 1177. `existing` is the case that already has the id, if any.
 pub fn open_from_portal(
-    complaint: &Complaint,
+    complaint: Complaint,
     sender: &HsaId,
     existing: Option<&Case>,
     reception: &Reception,
@@ -78,13 +78,13 @@ pub fn open_from_portal(
     parties: &Parties,
 ) -> Result<Decided, Refusal> {
     new_id(existing, sender)?;
-    fits_reception("complaint", complaint, reception)?;
+    fits_reception("complaint", &complaint, reception)?;
     let mut owed = Vec::new();
     if let Destination::System { id, receiver, .. } = &reception.destination {
         let what = Debt::Relay { seq: None, receiver: receiver.clone() };
         owed.push(Owed::now(id.clone(), what));
     }
-    confirm(complaint, parties, &mut owed);
+    confirm(&complaint, parties, &mut owed);
     let event = opened(Source::Portal, complaint, sender, reception, number);
     Ok(Decided { event, owed })
 }
@@ -112,7 +112,7 @@ pub fn register(
     confirm(complaint, parties, &mut owed);
     owed.extend(onward(parties, sender));
     let source = Source::Registered { origin: *origin, by: Box::new(by.clone()) };
-    let event = opened(source, complaint, sender, reception, number);
+    let event = opened(source, complaint.clone(), sender, reception, number);
     Ok(Decided { event, owed })
 }
 
@@ -134,7 +134,7 @@ pub fn register_here(
     confirm(complaint, parties, &mut owed);
     owed.extend(onward(parties, own));
     let source = Source::Registered { origin: *origin, by: Box::new(by.clone()) };
-    Ok(Decided { event: opened(source, complaint, own, reception, number), owed })
+    Ok(Decided { event: opened(source, complaint.clone(), own, reception, number), owed })
 }
 
 /// What the complainant sends to a case that is there: a supplement or a withdrawal. `addressed` is
@@ -261,7 +261,7 @@ fn fits_reception(path: &str, complaint: &Complaint, to: &Reception) -> Result<(
 
 fn opened(
     source: Source,
-    complaint: &Complaint,
+    complaint: Complaint,
     sender: &HsaId,
     reception: &Reception,
     number: RegistrationNumber,
@@ -272,7 +272,7 @@ fn opened(
         sender: sender.clone(),
         receiver_name: reception.receiver_name.clone(),
         destination: reception.destination.clone(),
-        complaint: complaint.clone(),
+        complaint,
     }))
 }
 

@@ -87,11 +87,15 @@ impl Writer {
         // What an answer takes; it grows where there is more to say.
         self.text.reserve(ANSWER_BYTES);
         self.text.push_str(before);
-        self.text.push_str(&format!(
-            "<{OWN}:{element} xmlns:{OWN}=\"{contract}\" xmlns:{COMMON}=\"{CORE}\">"
-        ));
+        for part in ["<", OWN, ":", element, " xmlns:", OWN, "=\"", contract, "\" xmlns:", COMMON] {
+            self.text.push_str(part);
+        }
+        self.text.push_str("=\"");
+        self.text.push_str(CORE);
+        self.text.push_str("\">");
         content(&mut self);
-        self.text.push_str(&format!("</{OWN}:{element}>{after}"));
+        self.tag("</", OWN, element);
+        self.text.push_str(after);
         self.outline.push_text(&self.text);
         self.outline
     }

@@ -18,8 +18,16 @@ pub use sled_table::SledTable;
 /// One key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// What is to become of one key: a value, or nothing.
-pub type Change = (Vec<u8>, Option<Vec<u8>>);
+/// What is to become of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its value; `None` takes it away.
+    pub value: Option<Vec<u8>>,
+    /// It is known not to be there: the table need not look.
+    pub is_new: bool,
+}
 
 /// From one key to another.
 pub(super) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -250,18 +258,25 @@ impl Views {
 /// Changes not yet in the table, laid over it, with a way back.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changes: BTreeMap<Vec<u8>, Changed>,
     /// What each changed key was before, oldest first.
     undo: Vec<Undo>,
 }
 
+/// A [`Change`] without its key.
+#[derive(Debug)]
+struct Changed {
+    value: Option<Vec<u8>>,
+    is_new: bool,
+}
+
 /// A key, and its change before this one, where there was one.
-type Undo = (Vec<u8>, Option<Option<Vec<u8>>>);
+type Undo = (Vec<u8>, Option<Changed>);
 
 impl Overlay {
     pub(super) fn get(&self, table: &dyn Table, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         match self.changes.get(key) {
-            Some(value) => Ok(value.clone()),
+            Some(changed) => Ok(changed.value.clone()),
             None => table.get(key),
         }
     }
@@ -276,8 +291,8 @@ impl Overlay {
         let mut wider = scan.clone();
         wider.limit = scan.limit.saturating_add(over.len());
         let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = table.scan(&wider)?.into_iter().collect();
-        for (key, value) in over {
-            match value {
+        for (key, changed) in over {
+            match &changed.value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
                 None => merged.remove(key),
             };
@@ -289,7 +304,13 @@ impl Overlay {
         })
     }
 
-    pub(super) fn set(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), ViewError> {
+    /// What becomes of `key`; `is_new` where the table is known not to have it.
+    pub(super) fn set(
+        &mut self,
+        key: &[u8],
+        value: Option<Vec<u8>>,
+        is_new: bool,
+    ) -> Result<(), ViewError> {
         let own = key.first().is_none_or(|first| *first == OWN);
         if own || key.len() > limits::VIEW_KEY_BYTES_MAX {
             return Err(ViewError::Key { found: key.len() });
@@ -299,7 +320,9 @@ impl Overlay {
         {
             return Err(ViewError::Value { found: value.len() });
         }
-        let before = self.changes.insert(key.to_vec(), value);
+        // What the table has does not change with what lies over it.
+        let is_new = self.changes.get(key).map_or(is_new, |before| before.is_new);
+        let before = self.changes.insert(key.to_vec(), Changed { value, is_new });
         self.undo.push((key.to_vec(), before));
         Ok(())
     }
@@ -329,9 +352,14 @@ impl Overlay {
 
     /// Brings everything into `table`, together with `applied`. After an error it is here still.
     pub(super) fn apply(&mut self, table: &dyn Table, applied: Position) -> Result<(), ViewError> {
-        let changes: Vec<Change> = std::mem::take(&mut self.changes).into_iter().collect();
+        let changes = std::mem::take(&mut self.changes).into_iter();
+        let changes: Vec<Change> =
+            changes.map(|(key, Changed { value, is_new })| Change { key, value, is_new }).collect();
         if let Err(error) = table.apply(&changes, applied) {
-            self.changes = changes.into_iter().collect();
+            let changes = changes.into_iter();
+            self.changes = changes
+                .map(|Change { key, value, is_new }| (key, Changed { value, is_new }))
+                .collect();
             return Err(error);
         }
         self.undo.clear();

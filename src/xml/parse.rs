@@ -11,6 +11,12 @@ use quick_xml::reader::NsReader;
 use super::{Attribute, Document, Record, XMLNS, XmlError};
 use crate::limits;
 
+/// Bytes of an element with its text, for the first guess at how many there are.
+const ELEMENT_BYTES: usize = 64;
+
+/// Room for so many elements is made before they have come.
+const ELEMENTS_AT_ONCE: usize = 256;
+
 /// Reads `text` whole, or as far as it goes where it is only the `beginning` of a document.
 pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
     if let Some(at) = illegal_char(text) {
@@ -18,8 +24,9 @@ pub(super) fn parse(text: &str, beginning: bool) -> Result<Document, XmlError> {
     }
     let mut reader = NsReader::from_str(text);
     reader.config_mut().check_comments = true;
-    let mut tree =
-        Tree { text, records: Vec::new(), namespaces: BTreeMap::new(), open: Vec::new() };
+    // An element takes about this much; more is made room for as it comes.
+    let records = Vec::with_capacity((text.len() / ELEMENT_BYTES).min(ELEMENTS_AT_ONCE));
+    let mut tree = Tree { text, records, namespaces: BTreeMap::new(), open: Vec::new() };
     loop {
         let at = offset(reader.buffer_position());
         let event = reader

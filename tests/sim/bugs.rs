@@ -1,11 +1,14 @@
 //! Seeded bugs, one for each promise at least: what the checker must find.
 
+use std::sync::Arc;
+
 use klagomal::cases::fold::CaseFold;
 use klagomal::cases::key;
 use klagomal::cases::record::{Item, ItemState, Payload, Record};
 use klagomal::complaint::event::{Event, ItemId, Outcome};
 use klagomal::store::engine::{Fold, FoldError, Handed, ViewWriter};
 use klagomal::store::journal::Position;
+use klagomal::store::keys::Keys;
 use klagomal::store::views::Scan;
 
 use crate::history::Promise;
@@ -80,8 +83,8 @@ pub struct SimFold {
 }
 
 impl SimFold {
-    pub fn new(bug: Option<Bug>) -> Self {
-        Self { inner: CaseFold::default(), bug, folded: 0, rebuilding: false }
+    pub fn new(bug: Option<Bug>, keys: Option<Arc<Keys>>) -> Self {
+        Self { inner: CaseFold::sealing(keys), bug, folded: 0, rebuilding: false }
     }
 
     fn fold(
@@ -184,6 +187,18 @@ fn read(views: &ViewWriter<'_>, id: ItemId) -> Result<Item, FoldError> {
 impl Fold for SimFold {
     fn layout(&self) -> u32 {
         self.inner.layout()
+    }
+
+    fn seal(
+        &mut self,
+        payload: &[u8],
+        views: &ViewWriter<'_>,
+    ) -> Result<Option<Vec<u8>>, FoldError> {
+        self.inner.seal(payload, views)
+    }
+
+    fn blind(&self, text: &str) -> String {
+        self.inner.blind(text)
     }
 
     fn write(&mut self, record: Handed, views: &ViewWriter<'_>) -> Result<Vec<u8>, FoldError> {

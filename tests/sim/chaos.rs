@@ -9,7 +9,7 @@ use klagomal::clock::Clock as _;
 use klagomal::complaint::event::{Debt, Decision};
 use klagomal::store::journal::disk::Disk as _;
 use klagomal::store::journal::memory::{Kept, MemoryDisk};
-use klagomal::store::views::{Entry, MemoryTable, Scan, Table as _};
+use klagomal::store::views::{Change, Entry, MemoryTable, Scan, Table as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::fault::Fault;
@@ -219,7 +219,8 @@ fn choose(world: &World, life: &Life) -> Option<(Vec<u8>, klagomal::complaint::m
     let payload = all.get(at)?.payload.clone();
     match Payload::read(&payload).ok()? {
         Payload::Case(record) => Some((payload, record.case)),
-        Payload::Store(_) | Payload::Sealed(_) => None,
+        Payload::Sealed(sealed) => Some((payload, sealed.head.case)),
+        Payload::Store(_) => None,
     }
 }
 
@@ -261,7 +262,9 @@ fn copy(world: &World) -> Option<Arc<MemoryTable>> {
     let (origin, applied) = table.standing().ok()??;
     let copy = MemoryTable::default();
     copy.renew(&origin).unwrap();
-    let changes: Vec<_> = entries(&table).into_iter().map(|(key, it)| (key, Some(it))).collect();
+    let entries = entries(&table).into_iter();
+    let changes: Vec<Change> =
+        entries.map(|(key, it)| Change { key, value: Some(it), is_new: true }).collect();
     copy.apply(&changes, applied?).unwrap();
     Some(Arc::new(copy))
 }

@@ -329,7 +329,7 @@ pub fn views(world: &World) {
     let kept = Arc::clone(&world.table.lock().unwrap());
     let fresh = Arc::new(MemoryTable::default());
     for (table, wanted) in [(&kept, "Current"), (&fresh, "Rebuilt")] {
-        match world.open(Arc::clone(table)) {
+        match world.open(Arc::clone(table), world.keys()) {
             Ok((engine, _, report)) => {
                 let verdict = engine.verify();
                 let whole = verdict.as_ref().is_ok_and(|it| it.report.damage.is_empty());

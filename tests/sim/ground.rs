@@ -1,4 +1,4 @@
-//! What the runs of one thread share: a folder for routing, and an empty folder of attachments.
+//! What the runs of one thread share: folders for routing and keys, and an empty one of attachments.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,15 @@ impl Ground {
             fs::copy(file.path(), lists.join(file.file_name())).unwrap();
         }
         Self { dir, blobs }
+    }
+
+    /// A folder for the keys of one run.
+    pub fn keys(&self) -> PathBuf {
+        let folder = self.dir.path().join("keys");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        folder
     }
 
     pub fn routing(&self) -> PathBuf {

@@ -15,6 +15,8 @@ use klagomal::outbound::Pool;
 use klagomal::routing::Current;
 use klagomal::store::blobs::Blobs;
 use klagomal::store::engine::{Engine, Hand, Settings};
+use klagomal::store::keys::Keys;
+use klagomal::store::keys::master::MasterKey;
 use klagomal::store::views::MemoryTable;
 use klagomal::tak::System;
 use tokio::sync::Notify;
@@ -88,7 +90,12 @@ pub struct Plan {
     pub one_dead: bool,
     pub began: Timestamp,
     pub segment_bytes: u64,
+    /// The store is sealed.
+    pub sealed: bool,
 }
+
+/// A master key; made up.
+const MASTER_KEY: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
 
 /// Everything outside of the process.
 #[derive(Debug)]
@@ -100,6 +107,7 @@ pub struct World {
     pub boot: AtomicU64,
     pub routing: Current,
     pub folder: PathBuf,
+    keys: PathBuf,
     blobs: Blobs,
     config: Mutex<Config>,
     /// Moves when the configuration does.
@@ -162,6 +170,7 @@ impl World {
             boot: AtomicU64::new(1),
             routing,
             folder,
+            keys: ground.keys(),
             blobs: ground.blobs.clone(),
             config: Mutex::new(config),
             generation: AtomicU64::new(0),
@@ -292,11 +301,21 @@ impl World {
         settings
     }
 
+    /// The keys of the store, where it is sealed.
+    pub fn keys(&self) -> Option<Arc<Keys>> {
+        let master = MasterKey::parse(MASTER_KEY).unwrap();
+        self.plan.sealed.then(|| Arc::new(Keys::open(&self.keys, &master).unwrap()))
+    }
+
     /// Opens the store on what the disk and the views hold, by hand.
-    pub fn open(&self, table: Arc<MemoryTable>) -> Result<(Engine, Hand, String), String> {
+    pub fn open(
+        &self,
+        table: Arc<MemoryTable>,
+        keys: Option<Arc<Keys>>,
+    ) -> Result<(Engine, Hand, String), String> {
         let boot = format!("boot {}", self.boot.load(Ordering::SeqCst));
         let disk = Arc::new(self.disk.handle());
-        let fold = SimFold::new(self.plan.bug);
+        let fold = SimFold::new(self.plan.bug, keys);
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let opened = Engine::open_by_hand(&self.settings(), disk, table, &boot, fold, clock);
         let (engine, hand, report) =
@@ -308,12 +327,14 @@ impl World {
     /// Starts the process.
     pub fn start(self: &Arc<Self>) -> Result<(), String> {
         let table = Arc::clone(&lock(&self.table));
-        let (engine, hand, report) = self.open(table)?;
+        let keys = self.keys();
+        let (engine, hand, report) = self.open(table, keys.clone())?;
         let number = self.lives.fetch_add(1, Ordering::SeqCst) + 1;
         self.note(&format!("life {number}: {report}"));
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let own = hsa("SE0000000000-GATEWAY");
-        let cases = Cases::new(engine, self.blobs.clone(), clock, own, format!("life {number}"));
+        let cases = Cases::new(engine, self.blobs.clone(), clock, own, format!("life {number}"))
+            .sealed_by(keys);
         let limits = config::Limits {
             message_bytes: 1_000_000,
             calls_in_flight: 64,

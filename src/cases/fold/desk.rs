@@ -52,7 +52,7 @@ pub(super) fn index_people(
     for id in opened.complaint.complainant.person_id.iter().chain(patient) {
         let identity = blinded(keys, id.extension.as_deref().unwrap_or(&id.root));
         let identity = key::person_hash(&identity);
-        views.put(&key::person_hashed(&identity, case), Vec::new())?;
+        views.put_new(&key::person_hashed(&identity, case), Vec::new())?;
         hashes.push(identity);
     }
     Ok(hashes)

@@ -94,13 +94,22 @@ pub(super) fn read(views: &ViewWriter<'_>, id: &Ii) -> Result<Option<Row>, FoldE
     read.map_err(|error| FoldError::Record(error.into()))
 }
 
-/// The case of a row has no bound that fits one view's value: a row lies in pieces.
-pub(super) fn write(views: &mut ViewWriter<'_>, row: &Row) -> Result<(), FoldError> {
+/// The case of a row has no bound that fits one view's value: a row lies in pieces. `begins`: there is
+/// none yet.
+pub(super) fn write(views: &mut ViewWriter<'_>, row: &Row, begins: bool) -> Result<(), FoldError> {
     let (bytes, prefix) = (row.to_bytes()?, key::case(&row.case.id));
     let mut pieces = 0u16;
     for piece in bytes.chunks(PIECE_BYTES) {
-        views.put(&key::case_piece(&prefix, pieces), piece)?;
+        let key = key::case_piece(&prefix, pieces);
+        if begins {
+            views.put_new(&key, piece)?;
+        } else {
+            views.put(&key, piece)?;
+        }
         pieces += 1;
+    }
+    if begins {
+        return Ok(());
     }
     // A transfer to a shorter name can make it shorter.
     delete_from(views, &prefix, pieces)

@@ -179,7 +179,7 @@ pub(in crate::complaint) fn a_case() -> Case {
 
 fn open(to: &str, reception: &Reception, existing: Option<&Case>) -> Result<Decided, Refusal> {
     open_from_portal(
-        &complaint(to),
+        complaint(to),
         &hsa("1177"),
         existing,
         reception,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::SystemClock;
 use crate::store::journal::memory::{Fault, Kept, MemoryDisk};
-use crate::store::views::MemoryTable;
+use crate::store::views::{Change, MemoryTable};
 
 mod folder;
 mod lives;
@@ -332,7 +332,8 @@ async fn views_that_fail_under_a_job_or_a_reader_are_made_again_without_a_restar
         // The database comes back with something else in it.
         ground.table.set_failing(false);
         let wrong = Position { segment: 1, offset: 0, seq: 1 };
-        ground.table.apply(&[(b"a".to_vec(), Some(b"wrong".to_vec()))], wrong).unwrap();
+        let change = Change { key: b"a".to_vec(), value: Some(b"wrong".to_vec()), is_new: false };
+        ground.table.apply(&[change], wrong).unwrap();
         let back = async { while put(&engine, "c=1").await.is_err() {} };
         tokio::time::timeout(Duration::from_secs(5), back).await.unwrap();
         assert_eq!(value(&engine, "a").as_deref(), Some("1"));
@@ -496,10 +497,11 @@ fn scans_over_changes_agree_with_a_plain_map() {
             };
             let at = Position { segment: 1, offset: 0, seq: 1 };
             if over || overlay.get(&MemoryTable::default(), &key).unwrap().is_some() {
-                overlay.set(&key, value).unwrap();
+                overlay.set(&key, value, false).unwrap();
             } else {
-                table.apply(&[(key.clone(), value.clone())], at).unwrap();
-                overlay.set(&key, value).unwrap();
+                let change = Change { key: key.clone(), value: value.clone(), is_new: false };
+                table.apply(&[change], at).unwrap();
+                overlay.set(&key, value, false).unwrap();
             }
         }
         let mut scan = Scan::prefix(prefix.clone()).limit(limit);

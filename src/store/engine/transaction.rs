@@ -29,12 +29,18 @@ impl ViewWriter<'_> {
     /// Sets `key`. Keys are 1 to [`crate::limits::VIEW_KEY_BYTES_MAX`] bytes and do not begin with
     /// 0; values are at most [`crate::limits::VIEW_VALUE_BYTES_MAX`] bytes.
     pub fn put(&mut self, key: &[u8], value: impl Into<Vec<u8>>) -> Result<(), ViewError> {
-        self.overlay.set(key, Some(value.into()))
+        self.overlay.set(key, Some(value.into()), false)
+    }
+
+    /// As [`ViewWriter::put`] of a key that no record before this one has put: the views are spared
+    /// looking for it. Where that is not so they are made again at the next start.
+    pub fn put_new(&mut self, key: &[u8], value: impl Into<Vec<u8>>) -> Result<(), ViewError> {
+        self.overlay.set(key, Some(value.into()), true)
     }
 
     /// Takes `key` away, if it is there.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), ViewError> {
-        self.overlay.set(key, None)
+        self.overlay.set(key, None, false)
     }
 }
 

@@ -53,7 +53,8 @@ impl Table for MemoryTable {
     fn apply(&self, changes: &[Change], applied: Position) -> Result<(), ViewError> {
         self.usable()?;
         let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in changes {
+        for Change { key, value, is_new } in changes {
+            debug_assert!(!is_new || !content.entries.contains_key(key), "it is not new: {key:?}");
             match value {
                 Some(value) => content.entries.insert(key.clone(), value.clone()),
                 None => content.entries.remove(key),

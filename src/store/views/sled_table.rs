@@ -101,8 +101,9 @@ impl Table for SledTable {
         *sum = self.with(|db| {
             let mut batch = sled::Batch::default();
             let mut next = *sum;
-            for (key, value) in changes {
-                if let Some(before) = db.get(key)? {
+            for Change { key, value, is_new } in changes {
+                let before = if *is_new { None } else { db.get(key)? };
+                if let Some(before) = before {
                     next = next.wrapping_sub(entry_sum(key, &before));
                 }
                 match value {
@@ -256,8 +257,11 @@ mod tests {
         for lost in [1, b'c', b'z', 255] {
             let table = SledTable::open(&folder).unwrap();
             table.renew(&Origin { journal: [1; 16], layout: 1, boot: String::new() }).unwrap();
-            let entry = |kind: u8| (vec![kind, 7], Some(vec![kind; 9]));
-            let changes = [1, b'a', b'c', b'z', 255].map(entry);
+            let changes = [1, b'a', b'c', b'z', 255].map(|kind| Change {
+                key: vec![kind, 7],
+                value: Some(vec![kind; 9]),
+                is_new: kind > b'a',
+            });
             table.apply(&changes, Position { segment: 1, offset: 0, seq: 1 }).unwrap();
             table.close();
             drop(table);

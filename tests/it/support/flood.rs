@@ -142,6 +142,7 @@ impl Flood {
 
     /// `callers` callers that keep their connections and make `rate` calls a second together, one
     /// after another, for `time`. A call that begins late has waited since it was due.
+    #[allow(dead_code, reason = "tests/bench/ takes its figures so")]
     pub fn evenly(self: &Arc<Self>, callers: u64, rate: f64, time: Duration) -> Tally {
         self.each(callers, time, move |of, tally, until, caller| async move {
             let between = Duration::from_secs_f64(callers as f64 / rate);
