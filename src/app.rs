@@ -253,6 +253,8 @@ impl Prepared {
         }
         let outbound = config.outbound.clone();
         let connections = Arc::new(Connections::new(outbound, base, Arc::clone(&clock)));
+        // Before anyone calls. What is wrong is told by who follows them.
+        let _faults = connections.read(routing.get().table.systems().map(AsRef::as_ref));
         let delivery = Delivery::new(cases.clone(), routing.clone(), Arc::clone(&connections) as _)
             .told_to(spans.clone())
             .mailing(notices::mailer(&config)?);
@@ -543,7 +545,6 @@ fn reload(parts: &Parts) -> Vec<String> {
         let faults = reloaded.faults.iter();
         lines.extend(faults.map(|(part, error)| format!("{door} door: {part}: {}", Chain(error))));
     }
-    lines.extend(parts.connections.reload());
     match descriptions::read(parts.config.public.wsdl_folder.as_deref()) {
         Ok((library, left)) => {
             parts.library.store(Arc::new(library));
@@ -556,24 +557,32 @@ fn reload(parts: &Parts) -> Vec<String> {
         Ok(false) => "routing: unchanged".to_owned(),
         Err(error) => format!("routing: the old one goes on: {}", Chain(&error)),
     });
+    // Last, as the routing configuration says which there are.
+    lines.extend(identities(parts));
     lines
 }
 
-/// Reads the certificates that calls are made with again, as they are made when first needed and so
-/// not among the watched ones.
+/// Reads the certificates that calls are made with again; what is wrong with them.
+fn identities(parts: &Parts) -> Vec<String> {
+    let routing = parts.routing.get();
+    parts.connections.read(routing.table.systems().map(AsRef::as_ref))
+}
+
+/// Looks at the certificates that calls are made with, which the routing configuration names and so
+/// are not among the watched ones. What is wrong is told when it begins.
 async fn follow_identities(parts: Parts, stop: CancellationToken) {
+    let mut told = Vec::new();
     loop {
+        let reader = parts.clone();
+        let found = tokio::task::spawn_blocking(move || identities(&reader)).await;
+        let found = found.unwrap_or_default();
+        for line in found.iter().filter(|line| !told.contains(*line)) {
+            tracing::error!("{line}");
+        }
+        told = found;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(limits::WATCH_POLL) => {}
-        }
-        let (connections, routing) = (Arc::clone(&parts.connections), parts.routing.get());
-        let work = move || {
-            connections.keep(routing.table.systems().map(AsRef::as_ref));
-            connections.reload()
-        };
-        for line in tokio::task::spawn_blocking(work).await.unwrap_or_default() {
-            tracing::error!("{line}");
         }
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn receivers(parts: &Parts) -> BTreeSet<String> {
     all
 }
 
-/// Files of the doors that are not as they should be, and why: an older one goes on.
+/// Files of the doors and the calls that are not as they should be, and why: an older one goes on.
 pub(super) fn tls_faults(parts: &Parts) -> Vec<String> {
     let mut all: Vec<String> =
         parts.tls.faults().iter().map(|(part, error)| format!("{part}: {error}")).collect();
@@ -119,6 +119,7 @@ pub(super) fn tls_faults(parts: &Parts) -> Vec<String> {
     all.extend(staff.map(|(part, error)| format!("staff door: {part}: {error}")));
     let login = parts.login.iter().flat_map(|it| it.tls.faults());
     all.extend(login.map(|(part, error)| format!("login service: {part}: {error}")));
+    all.extend(parts.connections.faults());
     all
 }
 

@@ -3,7 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Caller, TLS12, TLS13, World, case_id, certs, partial_reply};
+use crate::support::{
+    Answer, Caller, Peer, TLS12, TLS13, VC2, World, case_id, certificate, certs, complaint,
+    partial_reply, region_answer,
+};
 
 /// A word about a case that is not there: whoever is permitted to say it is told so.
 fn probe() -> String {
@@ -161,4 +164,31 @@ fn a_new_server_certificate_is_shown_without_a_restart_and_old_connections_go_on
     until("the new certificate is shown", || shown() != before);
     assert_eq!(old.post(probe().as_bytes()).unwrap().outcome(), IN);
     assert_eq!(outcome(World::caller("region").post(world.https, probe().as_bytes())), IN);
+}
+
+#[test]
+fn half_a_change_of_certificate_stops_no_call_to_a_system() {
+    let region = Peer::start(certs(), "region", region_answer);
+    let world = World::plan().region(region.address).start();
+    let relay = |number: usize, name: &str| {
+        let id = format!("7b1c3a52-61f2-4a44-8f07-{number:012}");
+        let message = complaint(VC2, &id, &case_id(&format!("h-{number}")), "Prov.", &[]);
+        let answer = World::caller("1177").post(world.https, message.as_bytes()).unwrap();
+        assert_eq!(answer.outcome(), "OK");
+        region.wait(Duration::from_secs(10), "the relay", |calls| calls.len() == number);
+        assert_eq!(region.calls().last().unwrap().caller, Some(certificate(name)), "{number}");
+    };
+    let reload = || world.admin_post("/reload", &serde_json::json!({})).1;
+    let faults = || world.json("/status")["tlsFaults"].to_string();
+    replace(&world, "gateway.crt", &fs::read(certs().join("inkorg.crt")).unwrap());
+    assert!(reload().contains("calls with"), "told to who reloads");
+    relay(1, "gateway");
+    assert!(faults().contains("calls with"), "{}", faults());
+    replace(&world, "gateway.key", &fs::read(certs().join("inkorg.key")).unwrap());
+    assert!(!reload().contains("calls with"));
+    assert_eq!(faults(), "[]");
+    relay(2, "inkorg");
+    // And half of the next one, before the first call with this one's successor.
+    replace(&world, "gateway.crt", &fs::read(certs().join("gateway.crt")).unwrap());
+    relay(3, "inkorg");
 }
