@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::complaint::case::Case;
 use crate::complaint::codes::CodeLists;
 use crate::complaint::command::{self, Decided, Handling, Parties, Reception, Refusal};
-use crate::complaint::event::{Event, Incoming, Via};
+use crate::complaint::event::{Event, Incoming, ItemId, Via};
 use crate::complaint::message::{
     Complaint, FromComplainant, FromHandler, Ii, ProcessComplaint, ProcessComplaintHandling,
     Registration, Remark,
@@ -55,6 +55,8 @@ pub struct Cases {
     instance: String,
     /// Rung when something is owed to a system, for those who wait for it.
     bells: Arc<Mutex<BTreeMap<String, Arc<Notify>>>>,
+    /// The oldest message to each system that was not done with when it was last asked for.
+    oldest: Arc<Mutex<BTreeMap<String, ItemId>>>,
     /// Whether staff are told by mail.
     notify: bool,
     /// What records are sealed by; `None`: they are not.
@@ -118,8 +120,8 @@ impl Cases {
         own: HsaId,
         instance: String,
     ) -> Self {
-        let bells = Arc::default();
-        Self { engine, blobs, clock, own, instance, bells, notify: false, keys: None }
+        let (bells, oldest) = (Arc::default(), Arc::default());
+        Self { engine, blobs, clock, own, instance, bells, oldest, notify: false, keys: None }
     }
 
     /// The same, reading what is sealed by `keys`: those of the engine's fold.

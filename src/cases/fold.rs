@@ -32,7 +32,8 @@ use row::Row;
 ///
 /// 3: a version that knows only records of form 1 must meet one of form 2 when it starts, and does so
 /// when it makes the views again; and the staff's desk has views of its own. 4: files by name. 5:
-/// records of form 3. 6: records of form 4, and the people of a case. 7: one row of a case.
+/// records of form 3. 6: records of form 4, and the people of a case. 7: one row of a case, and leases
+/// marked.
 const LAYOUT: u32 = 7;
 
 /// In the layout of views whose people are blinded: they are made again when a store gets keys.
@@ -418,7 +419,9 @@ fn is_first(views: &ViewWriter<'_>, id: ItemId) -> Result<bool, FoldError> {
 
 /// The time index holds what time brings on; the list of what stands still, what needs a person.
 fn index(item: &Item, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {
-    Ok(index_key(item).map_or(Ok(()), |key| views.put(&key, Vec::new()))?)
+    let leased = matches!(item.state, ItemState::Leased { .. });
+    let mark = if leased { key::LEASE } else { &[] };
+    Ok(index_key(item).map_or(Ok(()), |key| views.put(&key, mark))?)
 }
 
 fn unindex(item: &Item, views: &mut ViewWriter<'_>) -> Result<(), FoldError> {

@@ -191,10 +191,16 @@ pub fn unit_readings(receiver: &HsaId) -> Vec<u8> {
     key
 }
 
+/// Prefix of all outgoing messages, in the order in which they were owed.
+#[must_use]
+pub fn items() -> Vec<u8> {
+    vec![b'o']
+}
+
 /// `o`: outgoing message.
 #[must_use]
 pub fn item(id: ItemId) -> Vec<u8> {
-    let mut key = vec![b'o'];
+    let mut key = items();
     item_id(&mut key, id);
     key
 }
@@ -230,7 +236,8 @@ pub fn lane_item(to: &str, case: &Ii, id: ItemId) -> Vec<u8> {
     key
 }
 
-/// `d`: what is due to one system, by time. A lease stands here with the time it runs out.
+/// `d`: what is due to one system, by time. A lease stands here with the time it runs out, marked
+/// by [`LEASE`].
 #[must_use]
 pub fn due(to: &str, at: Timestamp, id: ItemId) -> Vec<u8> {
     let mut key = due_prefix(to);
@@ -238,6 +245,9 @@ pub fn due(to: &str, at: Timestamp, id: ItemId) -> Vec<u8> {
     item_id(&mut key, id);
     key
 }
+
+/// The value of a lease in the list of what is due; other values are empty.
+pub const LEASE: &[u8] = b"l";
 
 /// Prefix of what is due to one system.
 #[must_use]

@@ -1,5 +1,7 @@
 //! What is owed to others: leased, tried, and decided about; every change is a journal record.
 
+use std::sync::PoisonError;
+
 use jiff::Timestamp;
 
 use crate::complaint::event::{Debt, Decision, Event, ItemId, Outcome};
@@ -90,12 +92,22 @@ impl Cases {
     }
 
     /// Messages leased by a run of the process that is no more: nobody will ever tell their outcome.
+    /// Asked before this run leases any to the system. Only leases are read, a page of what is due at
+    /// a time: behind a dead receiver there may be a hundred thousand messages.
     pub fn orphans(&self, system: &str) -> Result<Vec<Item>, QueryError> {
         let mut orphans = Vec::new();
-        for (row, _) in self.rows(&key::due_prefix(system), usize::MAX)? {
-            if let Some(id) = key::item_parts(&row) {
-                orphans.extend(self.item(id)?.filter(|item| self.is_orphan(item)));
+        let mut left = self.counts(system)?.leased;
+        let mut scan = Scan::prefix(key::due_prefix(system));
+        while left > 0 {
+            let page = self.engine.scan(&scan)?;
+            for (row, _) in page.iter().filter(|(_, mark)| mark == key::LEASE) {
+                left -= 1;
+                if let Some(id) = key::item_parts(row) {
+                    orphans.extend(self.item(id)?.filter(|item| self.is_orphan(item)));
+                }
             }
+            let Some((last, _)) = page.into_iter().next_back() else { break };
+            scan = scan.after(last);
         }
         Ok(orphans)
     }
@@ -138,19 +150,51 @@ impl Cases {
     }
 
     /// Since when the oldest message to `system` is owed that is not done with.
+    ///
+    /// What is done with stays so and new messages come behind all others, so that the oldest one is
+    /// never before the one found last: while many wait, it is looked for from there on.
     pub fn oldest_owed(&self, system: &str) -> Result<Option<Timestamp>, QueryError> {
-        let prefix = key::lanes_to(system);
-        let mut scan = Scan::prefix(prefix.clone());
+        let known = || self.oldest.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = usize::try_from(self.counts(system)?.open()).unwrap_or(0);
+        let from = known().get(system).copied().filter(|_| open > limits::VIEW_SCAN_MAX);
+        let oldest = match from {
+            Some(from) => self.first_owed_from(system, from)?,
+            None => self.first_in_lanes(system)?,
+        };
+        match &oldest {
+            Some(item) => known().insert(system.to_owned(), item.id),
+            None => known().remove(system),
+        };
+        Ok(oldest.map(|item| item.owed))
+    }
+
+    fn first_owed_from(&self, system: &str, from: ItemId) -> Result<Option<Item>, QueryError> {
+        let mut scan = Scan::prefix(key::items()).from(key::item(from)).limit(1);
+        loop {
+            let page = self.engine.scan(&scan)?;
+            for (_, bytes) in &page {
+                let item: Item = query::of_json(bytes)?;
+                if item.to == system && !item.state.is_final() {
+                    return Ok(Some(item));
+                }
+            }
+            let Some((last, _)) = page.into_iter().next_back() else { return Ok(None) };
+            // As a rule the first one is it.
+            scan = scan.after(last).limit(limits::VIEW_SCAN_MAX);
+        }
+    }
+
+    fn first_in_lanes(&self, system: &str) -> Result<Option<Item>, QueryError> {
+        let mut scan = Scan::prefix(key::lanes_to(system));
         let mut oldest: Option<ItemId> = None;
         loop {
-            let rows = self.engine.scan(&scan)?;
-            let ids = rows.iter().filter_map(|(row, _)| key::item_parts(row));
+            let page = self.engine.scan(&scan)?;
+            let ids = page.iter().filter_map(|(row, _)| key::item_parts(row));
             oldest = ids.chain(oldest).min_by_key(|id| (id.seq, id.n));
-            let Some((last, _)) = rows.into_iter().next_back() else { break };
-            scan = Scan::prefix(prefix.clone()).after(last);
+            let Some((last, _)) = page.into_iter().next_back() else { break };
+            scan = scan.after(last);
         }
-        let item = oldest.map(|id| self.item(id)).transpose()?.flatten();
-        Ok(item.map(|item| item.owed))
+        Ok(oldest.map(|id| self.item(id)).transpose()?.flatten())
     }
 
     /// Leases a due message until `until`; on disk before anything is sent.

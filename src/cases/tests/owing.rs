@@ -173,6 +173,47 @@ async fn a_lease_of_a_former_run_is_an_orphan_and_one_of_this_run_is_due_when_it
 }
 
 #[tokio::test]
+async fn the_oldest_of_many_is_told_whatever_has_become_of_those_before_it() {
+    let bench = Bench::new();
+    let cases = bench.open();
+    begin(&cases, &ii("o", "first"), system("VC2", OTHER)).await;
+    let mut first = Vec::new();
+    for n in 0..3 {
+        bench.clock.advance(Duration::from_secs(60));
+        let case = ii("c", &n.to_string());
+        begin(&cases, &case, system("VC2", REGION)).await;
+        let items = cases.items_of(&case).unwrap();
+        first.extend(items.into_iter().filter(|item| item.to == REGION));
+    }
+    bench.clock.advance(Duration::from_secs(60));
+    let last = cases.now();
+    let rest: Vec<Ii> = (0..limits::VIEW_SCAN_MAX).map(|n| ii("d", &format!("d{n}"))).collect();
+    let begun = rest.iter().map(|case| begin(&cases, case, system("VC2", REGION)));
+    futures_util::future::join_all(begun).await;
+    let oldest = || cases.oldest_owed(REGION).unwrap();
+    let deliver = async |id| {
+        let item = lease(&cases, id).await;
+        cases.tried(&item, Outcome::Delivered).await.unwrap();
+    };
+    assert_eq!(oldest(), Some(first[0].owed));
+    assert_eq!(oldest(), Some(first[0].owed), "asked again");
+    deliver(first[1].id).await;
+    assert_eq!(oldest(), Some(first[0].owed), "another is done with");
+    deliver(first[0].id).await;
+    assert_eq!(oldest(), Some(first[2].owed));
+    cases.decide(first[2].id, Decision::Hold, "vänta".to_owned()).await.unwrap();
+    assert_eq!(oldest(), Some(first[2].owed), "what stands still is owed");
+    cases.decide(first[2].id, Decision::Discard, "fel".to_owned()).await.unwrap();
+    assert_eq!(oldest(), Some(last), "few enough to look at each");
+    assert_eq!(cases.oldest_owed(OTHER).unwrap(), Some(begun_at(&cases, OTHER)));
+    assert_eq!(cases.oldest_owed("nobody").unwrap(), None);
+}
+
+fn begun_at(cases: &Cases, system: &str) -> Timestamp {
+    due(cases, system)[0].owed
+}
+
+#[tokio::test]
 async fn a_case_with_thousands_of_attempts_is_still_told_whole() {
     let bench = Bench::new();
     let cases = bench.open();
