@@ -23,6 +23,10 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
+/// The program's own, so that its parts cost here what they cost there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     // `cargo bench -- NAME` runs one; the harness's own flags are no names.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
