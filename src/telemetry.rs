@@ -150,11 +150,24 @@ impl<T> fmt::Display for Private<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, OnceLock};
+
+    use tracing::{Dispatch, subscriber};
 
     use super::*;
+
+    /// Lets `listener` hear what is logged on this thread, also where another test was the first to
+    /// write a line: with fewer than two listeners, that test's thread alone says whether anybody
+    /// wants it, and it is not asked again.
+    pub(crate) fn listen(listener: impl Into<Dispatch>) -> subscriber::DefaultGuard {
+        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        OTHERS.get_or_init(|| {
+            [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry::Registry::default()))
+        });
+        tracing::dispatcher::set_default(&listener.into())
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("the file is not read")]
@@ -185,7 +198,9 @@ mod tests {
     }
 
     fn written(subscriber: Subscriber, page: &Page, act: impl FnOnce()) -> String {
-        tracing::subscriber::with_default(subscriber, act);
+        let heard = listen(subscriber);
+        act();
+        drop(heard);
         page.text()
     }
 
