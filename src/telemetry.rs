@@ -149,25 +149,22 @@ impl<T> fmt::Display for Private<T> {
     }
 }
 
+/// Lets `listener` hear what is logged on this thread, also where another test was the first to write
+/// a line: with fewer than two listeners, that test's thread alone says whether anybody wants it, and
+/// it is not asked again.
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex, OnceLock};
+pub(crate) fn listen(listener: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
+    static OTHERS: std::sync::OnceLock<[tracing::Dispatch; 2]> = std::sync::OnceLock::new();
+    OTHERS.get_or_init(|| [(); 2].map(|()| tracing::Dispatch::new(Registry::default())));
+    tracing::dispatcher::set_default(&listener.into())
+}
 
-    use tracing::{Dispatch, subscriber};
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
-
-    /// Lets `listener` hear what is logged on this thread, also where another test was the first to
-    /// write a line: with fewer than two listeners, that test's thread alone says whether anybody
-    /// wants it, and it is not asked again.
-    pub(crate) fn listen(listener: impl Into<Dispatch>) -> subscriber::DefaultGuard {
-        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
-        OTHERS.get_or_init(|| {
-            [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry::Registry::default()))
-        });
-        tracing::dispatcher::set_default(&listener.into())
-    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("the file is not read")]

@@ -289,7 +289,7 @@ async fn the_log_says_who_was_refused_and_why() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-    let _caught = crate::telemetry::tests::listen(lines.finish());
+    let _caught = crate::telemetry::listen(lines.finish());
     let made = Certificates::make();
     let open = Open::secure(&made, Settings::new("test")).await;
     for name in ["revoked", "", "no-hsa-id"] {

@@ -409,7 +409,7 @@ async fn a_call_leaves_one_log_line_with_the_producer_and_nothing_of_the_message
         .with_writer(move || to.clone())
         .finish();
     // The test's runtime has one thread, this one.
-    let _heard = crate::telemetry::tests::listen(subscriber);
+    let _heard = crate::telemetry::listen(subscriber);
     let body = message("SE1", "SECRET");
     world.call("x-skltp-correlation-id: abc-1\r\n", body.as_bytes()).await;
     world.call("x-skltp-correlation-id: abc-2\r\n", message("SE2", "").as_bytes()).await;
