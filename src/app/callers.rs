@@ -1,5 +1,7 @@
-//! The connections to each system, with identities that are read apart from the calls: the last good one
-//! goes on, also while its files are being replaced.
+//! The connections to each system, and the identities that they are made with.
+//!
+//! An identity is read apart from the calls, so that the last good one goes on while its files are
+//! being replaced one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -165,7 +167,7 @@ impl Connections {
         match opened {
             Ok(tls) => {
                 identities.unusable.remove(files);
-                // Whoever was first stays: what others hold is reloaded then.
+                // Of two opened at once the first stays: only what stands here is reloaded.
                 Ok(Arc::clone(identities.usable.entry(files.clone()).or_insert(tls)))
             }
             Err(error) => {

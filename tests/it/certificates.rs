@@ -187,8 +187,9 @@ fn half_a_change_of_certificate_stops_no_call_to_a_system() {
     replace(&world, "gateway.key", &fs::read(certs().join("inkorg.key")).unwrap());
     assert!(!reload().contains("calls with"));
     assert_eq!(faults(), "[]");
-    relay(2, "inkorg");
-    // And half of the next one, before the first call with this one's successor.
+    // Half of the next change, before the first call with what was just read.
     replace(&world, "gateway.crt", &fs::read(certs().join("gateway.crt")).unwrap());
+    relay(2, "inkorg");
+    assert!(reload().contains("calls with"));
     relay(3, "inkorg");
 }

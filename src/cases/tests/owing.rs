@@ -173,7 +173,7 @@ async fn a_lease_of_a_former_run_is_an_orphan_and_one_of_this_run_is_due_when_it
 }
 
 #[tokio::test]
-async fn the_oldest_of_many_is_told_whatever_has_become_of_those_before_it() {
+async fn among_many_the_oldest_is_told_and_a_lease_of_a_former_run_found() {
     let bench = Bench::new();
     let cases = bench.open();
     begin(&cases, &ii("o", "first"), system("VC2", OTHER)).await;
@@ -190,6 +190,14 @@ async fn the_oldest_of_many_is_told_whatever_has_become_of_those_before_it() {
     let rest: Vec<Ii> = (0..limits::VIEW_SCAN_MAX).map(|n| ii("d", &format!("d{n}"))).collect();
     let begun = rest.iter().map(|case| begin(&cases, case, system("VC2", REGION)));
     futures_util::future::join_all(begun).await;
+    // A lease stands behind all that is due, on another page.
+    let leased =
+        cases.items_of(&rest[0]).unwrap().into_iter().find(|item| item.to == REGION).unwrap();
+    lease(&cases, leased.id).await;
+    cases.engine().close().await;
+    let cases = bench.open();
+    let orphans = cases.orphans(REGION).unwrap();
+    assert_eq!(orphans.iter().map(|item| item.id).collect::<Vec<_>>(), [leased.id]);
     let oldest = || cases.oldest_owed(REGION).unwrap();
     let deliver = async |id| {
         let item = lease(&cases, id).await;
